@@ -1,0 +1,36 @@
+"What all tests share: a clean environment, and real data where a checkout has it"
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT.parent/'shared/data'
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch, tmp_path_factory):
+    "No setting of the person who runs the tests reaches them, and no test writes to that person's home"
+    for name in ['TEXTGRAFT_SIZE', 'TEXTGRAFT_DATA', 'IN_TEST']: monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv('TEXTGRAFT_HOME', str(tmp_path_factory.mktemp('textgraft-home')))
+    monkeypatch.setenv('FASTAI_HOME', str(tmp_path_factory.mktemp('fastai-home')))
+    monkeypatch.setenv('HF_HUB_OFFLINE', '1')
+
+
+def real(
+    path:Path, # Where the data would lie
+)->Path: # The same path, if it is there; otherwise the test is skipped
+    "Data that is not part of the repository"
+    if not path.exists(): pytest.skip(f'needs {path.name} in the folder shared/data beside the checkout')
+    return path
+
+
+@pytest.fixture
+def imdb_archive():
+    "The archive with all of IMDB, in fastai's layout"
+    return real(DATA/'imdb.tar.xz')
+
+
+@pytest.fixture
+def gpt2_vocab_folder():
+    "The vocabulary and merges of the published GPT-2"
+    return real(DATA/'gpt2')
