@@ -1,7 +1,13 @@
 "What all tests share: a clean environment, and real data where a checkout has it"
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
+
+# Read once, when fastai and huggingface_hub are imported: no weights of this person's, and no network.
+os.environ['FASTAI_HOME'] = tempfile.mkdtemp(prefix='fastai-home-')
+os.environ['HF_HUB_OFFLINE'] = '1'
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent/'shared/data'
@@ -12,8 +18,6 @@ def clean_environment(monkeypatch, tmp_path_factory):
     "No setting of the person who runs the tests reaches them, and no test writes to that person's home"
     for name in ['TEXTGRAFT_SIZE', 'TEXTGRAFT_DATA', 'IN_TEST']: monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv('TEXTGRAFT_HOME', str(tmp_path_factory.mktemp('textgraft-home')))
-    monkeypatch.setenv('FASTAI_HOME', str(tmp_path_factory.mktemp('fastai-home')))
-    monkeypatch.setenv('HF_HUB_OFFLINE', '1')
 
 
 def real(
