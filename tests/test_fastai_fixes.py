@@ -1,0 +1,150 @@
+"""Each work-around twice: fastai still has the problem, and ours has not.
+
+A test that fails with 'upstream fixed' is good news: remove the work-around and its section of the appendix.
+"""
+import subprocess
+import sys
+import warnings
+from contextlib import redirect_stdout
+from io import StringIO
+
+import pandas as pd
+import pytest
+import torch
+from fastai.callback.fp16 import MixedPrecision
+from fastai.data.block import CategoryBlock, DataBlock
+from fastai.data.external import URLs, fastai_path, untar_data
+from fastai.data.transforms import ColReader, RandomSplitter
+from fastai.text.data import TextBlock
+from fastai.text.learner import language_model_learner, text_classifier_learner
+from fastai.text.models.awdlstm import AWD_LSTM, awd_lstm_clas_config, awd_lstm_lm_config
+
+from textgraft.fastai_fixes import fetch, load_weights, mixed_precision, show_batch, show_results
+
+SENTENCES = ['I loved every minute of it .', 'A dull <b>and endless film .', 'What a wonderful cast !', 'I want my money back .']
+TINY = dict(emb_sz=8, n_hid=8, n_layers=1)
+
+
+def loaders(is_lm):
+    reviews = pd.DataFrame({'text': SENTENCES*5, 'label': ['pos', 'neg']*10})
+    blocks = [TextBlock.from_df('text', is_lm=is_lm, seq_len=5, min_freq=1, n_workers=0)]
+    if not is_lm: blocks.append(CategoryBlock)
+    block = DataBlock(blocks, get_x=ColReader('text'), get_y=None if is_lm else ColReader('label'),
+        splitter=RandomSplitter(.4, seed=1))
+    return block.dataloaders(reviews, bs=4, seq_len=5, num_workers=0, device='cpu')
+
+
+@pytest.fixture(scope='module')
+def dls_lm(): return loaders(True)
+
+
+@pytest.fixture(scope='module')
+def dls_clas(): return loaders(False)
+
+
+@pytest.fixture
+def lm(dls_lm, tmp_path):
+    return lambda: language_model_learner(dls_lm, AWD_LSTM, config=awd_lstm_lm_config | TINY, pretrained=False, path=tmp_path)
+
+
+@pytest.fixture
+def classifier(dls_clas, tmp_path):
+    return text_classifier_learner(dls_clas, AWD_LSTM, config=awd_lstm_clas_config | TINY, pretrained=False, path=tmp_path)
+
+
+def fit(learn):
+    with learn.no_bar(), learn.no_logging(): learn.fit(1)
+    return learn
+
+
+def test_show_batch(dls_lm, dls_clas):
+    printed = StringIO()
+    with redirect_stdout(printed): dls_lm.show_batch(max_n=2)
+    assert printed.getvalue().startswith('xxbos'), 'upstream fixed: remove show_batch'
+    table = show_batch(dls_lm, max_n=3)
+    assert table.shape == (3, 2) and all(x.split()[1:] == y.split()[:-1] for x, y in table.to_numpy())
+    assert set(show_batch(dls_clas.valid).target) <= {'pos', 'neg'}
+    assert show_batch(dls_lm, trunc_at=2).text.str.split().str.len().max() == 2
+
+
+def test_show_results(classifier, lm):
+    with pytest.raises(TypeError, match="not subscriptable"), classifier.no_bar():
+        classifier.show_results()
+        pytest.fail("upstream fixed: remove show_results")
+    table = show_results(classifier, max_n=3)
+    assert list(table) == ['text', 'target', 'predicted'] and len(table) == 3 and set(table.predicted) <= {'pos', 'neg'}
+    table = show_results(lm(), max_n=2)
+    assert len(table) == 2 and table.predicted.str.split().str.len().tolist() == [5, 5]
+
+
+def test_show_results_of_our_own_loaders(tmp_path):
+    batching, tokenization = pytest.importorskip('textgraft.batching'), pytest.importorskip('textgraft.tokenization')
+    tokens = tokenization.tokenize(SENTENCES*5)
+    vocab = tokenization.Vocab.from_tokens(tokens, min_freq=1)
+    ids = [vocab.encode(t) for t in tokens]
+    dls = batching.lm_dataloaders(ids, ids, vocab, bs=4, seq_len=5, device='cpu')
+    learn = language_model_learner(dls, AWD_LSTM, config=awd_lstm_lm_config | TINY, pretrained=False, path=tmp_path)
+    assert 'predicted' in show_results(learn, max_n=2)
+    labels = ['pos', 'neg']*10
+    dls = batching.classifier_dataloaders((ids, labels), (ids, labels), vocab, ['neg', 'pos'], bs=4, device='cpu')
+    learn = text_classifier_learner(dls, AWD_LSTM, config=awd_lstm_clas_config | TINY, pretrained=False, path=tmp_path)
+    assert set(show_results(learn, max_n=3).predicted) <= {'neg', 'pos'}
+
+
+def test_load_weights_heeds_with_opt(lm):
+    learn = fit(lm())
+    saved, bare = learn.save('stage', with_opt=True), learn.save('bare', with_opt=False)
+    assert lm().load('stage', with_opt=False).opt.state_dict()['state'][0], 'upstream fixed: remove load_weights'
+    fresh = load_weights(lm(), saved)
+    assert not fresh.opt.state_dict()['state'][0]
+    assert all(torch.equal(a, b) for a, b in zip(fresh.model.parameters(), learn.model.parameters()))
+    assert load_weights(lm(), 'stage', with_opt=True).opt.state_dict()['state'][0]
+    with pytest.warns(UserWarning, match="doesn't contain an optimizer"): load_weights(lm(), bare, with_opt=True)
+
+
+def test_load_weights_runs_no_code_from_the_file(lm, tmp_path):
+    class Evil:
+        def __reduce__(self): return exec, (f'open({str(tmp_path/"ran")!r}, "w")',)
+    torch.save(Evil(), tmp_path/'evil.pth')
+    with pytest.raises(Exception, match='[Ww]eights'): load_weights(lm(), tmp_path/'evil.pth')
+    assert not (tmp_path/'ran').exists()
+
+
+def warned(learn):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        fit(learn)
+    return [str(w.message) for w in caught]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='a GPU is there: half precision has nothing to warn about')
+def test_mixed_precision_is_silent_without_a_gpu(lm):
+    assert any('CUDA' in text for text in warned(lm().to_fp16())), 'upstream fixed: remove mixed_precision'
+    learn = mixed_precision(lm())
+    assert not [text for text in warned(learn) if 'CUDA' in text] and not any(isinstance(cb, MixedPrecision) for cb in learn.cbs)
+
+
+def test_fetch_says_what_to_do_without_a_network(monkeypatch):
+    nowhere = 'http://localhost:9/wt103-none.tgz'
+    with pytest.raises(OSError) as error: untar_data(nowhere, c_key='model')
+    assert 'localhost' not in str(error.value), 'upstream fixed: remove fetch'
+    folder = fastai_path('model')/'wt103-none'
+    with pytest.raises(ConnectionError) as error: fetch(nowhere, 'model')
+    assert nowhere in str(error.value) and f'unpack the archive to {folder}' in str(error.value)
+
+
+def test_fetch_takes_a_folder_that_was_filled_by_hand():
+    folder = fastai_path('model')/'wt103-fwd'
+    folder.mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match='holds no .pth and no .pkl file: delete it'): fetch(URLs.WT103_FWD, 'model')
+    for end in ['pth', 'pkl']: (folder/f'lstm.{end}').touch()
+    assert fetch(URLs.WT103_FWD, 'model') == folder
+    data = fastai_path('data')/'imdb'
+    data.mkdir(parents=True)
+    assert fetch(URLs.IMDB) == data
+
+
+def test_importing_is_silent():
+    def run(code): return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stderr
+    assert 'torch.jit.script' in run('import fastai.layers'), 'upstream fixed: remove the filter in __init__.py'
+    assert run('import textgraft, fastai.layers') == ''
