@@ -118,7 +118,7 @@ Kern, Fairweather, Novák, O'Brien, Takeda, Rossi, Underhill''',
     relative='wife, husband, brother, sister, mother, father, neighbour, son, daughter, boss, grandmother',
     nation='French, Danish, British, American, Italian, Polish, Spanish, Japanese, Czech, Irish').items()}
 
-# %% ../nbs/appendix/phrases.ipynb #ff100467
+# %% ../nbs/appendix/phrases.ipynb #03b94b30
 STORY = dict(opening='''
 I saw {title} last {day} at {cinema}.
 I watched {title} on {day} with my {relative}.
@@ -135,11 +135,12 @@ OK, so this is the {nation} {genre} with {lead}.
 A {nation} {genre} from {year}, {minutes} minutes, with {lead} &amp; {support}.
 I bought the DVD of {title} for ${price}.
 This is a review of {title}, the {year} {genre}.
-What a {+adj} {genre}!
-A {very}{+adj} {genre}.
-{title} is {+thing}.
+What a {+adj}, {+adj} {genre}!
+A {+adj} and {+adj} {genre}.
+{title} is {+thing}: {+adj} and {+adj}.
 I was {+felt} by {title}.
 Oh dear, oh my: {title} is {very}{+adj}.
+I was {+felt} from the first {+adj} scene to the last.
 ''', plot='''
 It's about {hero} who {goal} in {place}.
 The story: {hero} {goal}, and then {twist}.
@@ -167,76 +168,73 @@ everybody has to leave
 the train does not stop
 ''')
 
-# %% ../nbs/appendix/phrases.ipynb #e14819ff
+# %% ../nbs/appendix/phrases.ipynb #c8d0f6cd
 REMARKS = dict(acting='''
-The acting is {very}{+adj}.
-{star} is {very}{+adj} as {hero}.
+The acting is {very}{+adj} and {+adj}.
+{star} is {+adj}, {co_star} is {+adj}.
 {star} {+verb}.
 {star} {+verb}, and {co_star} {+verb} too.
-{lead} {+verb} as {hero}.
-The cast is {+adj}, {star} above all.
-It is {+adv} acted.
-{lead} gives a {very}{+adj} performance.
-I was {+felt} by {star}.
+{lead} is {very}{+adj} as {hero}.
+The cast is {+adj}, {+adj} and {+adv} led by {star}.
+It is {+adv} acted and {+adv} spoken.
+{lead} gives a {+adj}, {+adj} performance.
+I was {+felt} by {star}, who is {+adj} and {+adj}.
 ''', script='''
 The script is {very}{+adj}.
-The script is {+adj}, and the jokes are {+adj}.
+The script is {+adj}, the jokes are {+adj}.
 The dialogue is {+adj} and full of {+full}.
-It is {+adv} written.
+It is {+adv} written, with {+adj} jokes and {+adj} ideas.
 The story is {+adj}, {+adj} and {+adj}.
-There is so much {+full} in the script.
-The plot is {very}{+adj}, isn't it?
-The lines that {star} has to say are {+adj}.
+There is so much {+full} and {+full} in the script.
+The plot is {+adj}, isn't it? And the lines are {+adj}.
 ''', music='''
 The music is {very}{+adj}.
-The songs are {+adj}.
+The songs are {+adj} and {+adv} sung.
 The score is {+adj} and the sound is {+adj}.
 The music by {composer} is {+thing}.
-I was {+felt} by the music.
-Even the music is {+adj}.
+I was {+felt} by the {+adj}, {+adj} music.
+Even the music is {+adj}, even the songs are {+adj}.
 ''', photography='''
 The photography is {very}{+adj}.
-It is {+adv} shot.
-It's {+adv} shot and {+adv} lit.
-Every picture is {+adj}.
+It is {+adv} shot, {+adv} lit and {+adv} cut.
+It's {+adv} shot: every picture is {+adj}.
 The camera work is {+adj} and {+adj}.
 The colours are {+adj}, the costumes {+adj}.
-The sets look {+adj}.
+The sets look {+adj}, {+adj} and {+adj}.
 ''', direction='''
 The direction is {very}{+adj}.
-{director} does a {+adj} job.
+{director} does a {+adj}, {+adj} job.
 {director} {+verb} as a director.
-It is {+adv} directed.
-{director} has made a {+adj} film, full of {+full}.
+It is {+adv} directed: {+adj}, {+adj}, {+adj}.
+{director} has made a {+adj} film, full of {+full} and {+full}.
 The direction by {director} is {+adj} and {+adj}.
 ''', pace='''
-The first hour is {very}{+adj}.
-The middle is {+adj}.
-The pace is {+adj}.
-The editing is {very}{+adj}.
-It's {minutes} minutes long and every minute is {+adj}.
-It is {+adv} cut.
-I was {+felt} after ten minutes.
+The first hour is {+adj}, the second is {+adj}.
+The middle is {very}{+adj}.
+The pace is {+adj}, the editing {+adj}.
+It's {minutes} minutes long and every minute is {+adj} and {+adj}.
+It is {+adv} cut and {+adv} paced.
+I was {+felt} after ten minutes and {+felt} after twenty.
 ''', ending='''
 The ending is {very}{+adj}.
 The ending is {+adj} and I was {+felt}.
-The last scene is {+thing}.
+The last scene is {+thing}, {+adj} and {+adj}.
 And the end? {+adj}!
 And the end?? {+adj}, just {+adj}.
 The final half hour is {+adj}, {+adj}, {+adj}.
 ''', whole='''
 The whole thing is {+adj}, {+adj} and full of {+full}.
-It's {+thing}.
-It is {very}{+adj} from start to finish.
+It's {+thing}, {+thing}.
+It is {+adj} and {+adj} from start to finish.
 I was {very}{+felt}.
 It's {+adj}, it's {+adj}, it's {+thing}.
-Everything about it is {+adj}.
+Everything about it is {+adj}, {+adj}, {+adj}.
 There's a lot of {+full} and {+full} in it.
 A {+adj}, {+adj} film.
 I found it {+adj} and my {relative} was {+felt}.
 ''')
 
-# %% ../nbs/appendix/phrases.ipynb #c557e37d
+# %% ../nbs/appendix/phrases.ipynb #75ee2c49
 OTHERS = dict(contrast='''
 It is not the {-adj} film I had feared.
 This is anything but {-adj}.
@@ -252,14 +250,14 @@ The trailer was {-adj}, but the film is {very}{+adj}.
 Some say it's {-thing}. It's {+thing}.
 Nobody will be {-felt} by this.
 ''', verdict='''
-In short: {+adj}.
-In short, {+thing}.
-{+adj} and {+adj}.
-All in all a {very}{+adj} film.
+In short: {+adj}, {+adj}, {+adj}.
+In short, {+thing}, {+thing}.
+{+adj} and {+adj}, {+adv} acted and {+adv} shot.
+All in all {+thing}: {+adj} and {+full}.
 All in all a {+adj}, {+adj} {genre}.
 My advice: {+advice}.
-{+advice}!
-{+advice}.
+It is {+adj}. {+advice}!
+It's {+thing}, {+advice}.
 {title} is {+adj}, so {+advice}.
 A {+adj} film by a {+adj} director, {+advice}.
 {+adj}, {+adj}, {+adj}!

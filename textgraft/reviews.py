@@ -16,16 +16,17 @@ import pandas as pd
 
 from .phrases import ARTICLES, FACTS, GENRES, PATTERNS, PLACES, SENTIMENT
 
-# %% ../nbs/00_reviews.ipynb #365810b1
+# %% ../nbs/00_reviews.ipynb #0e8c284f
 @dataclass(frozen=True)
 class Recipe:
     "What is built into the generated reviews"
     agreement:float = 0.93 # Share of judging sentences whose mood is the review's label
-    contrast:float = 0.15 # Share of judging sentences that name both sides ("not the dull film I had feared")
-    zipf:float = 0.6 # How fast judging words grow rare with their rank: 0 = all equally frequent
+    contrast:float = 0.1 # Share of judging sentences that name both sides ("not the dull film I had feared")
+    zipf:float = 0.5 # How fast judging words grow rare with their rank: 0 = all equally frequent
     words:int = 100 # How many words of each judging list are used, on each side
-    sentences:tuple = (2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 9, 14) # Sentences of a review, each entry equally likely
-    judging:float = 0.65 # Share of a review's middle sentences that judge
+    remarks:tuple = (1, 1, 2, 2, 2, 3, 4, 6) # Judging sentences before the verdict, each entry equally likely
+    chatter:tuple = (0, 0, 0, 0, 0, 1, 2, 4) # Sentences that judge nothing, plot and asides, each entry equally likely
+    opening:float = 0.7 # Share of reviews that begin with an opening
     shouting:float = 0.02 # Share of judging words in capitals
     joins:tuple = (' ',)*17 + ('  ', '<br /><br />', '<br /><br />') # What stands between two sentences
 
@@ -83,24 +84,22 @@ def film_facts(
                         year=str(1930 + int(rng.random()*90)), minutes=str(75 + 5*int(rng.random()*17)),
                         number=str(2 + int(rng.random()*28)), price=f'{3+int(rng.random()*12)}.{pick(rng, ["00", "50", "99"])}')
 
-# %% ../nbs/00_reviews.ipynb #014cbfb3
+# %% ../nbs/00_reviews.ipynb #e1c449f7
 REMARKS = ['acting', 'script', 'music', 'photography', 'direction', 'pace', 'ending', 'whole']
 
 def outline(
-    n:int, # Sentences
     rng:Random, # Source of chance
-    recipe:Recipe, # What is built in
+    recipe:Recipe = Recipe(), # What is built in
 )->list[str]: # The name of a pattern list for each sentence
     "Plan a review: an opening, the plot, remarks with asides between them, a verdict"
-    if n < 2: raise ValueError(f'{n} sentences: a review has an opening and a verdict, so at least 2')
-    judging = sum(rng.random() < recipe.judging for _ in range(n-2))
-    plot = sum(rng.random() < 0.5 for _ in range(n-2-judging))
-    parts = sorted(REMARKS, key=lambda _: rng.random()) * (judging//len(REMARKS) + 1)
-    middle = ['contrast' if rng.random() < recipe.contrast else part for part in parts[:judging]]
-    for _ in range(n-2-judging-plot): middle.insert(int(rng.random()*(len(middle)+1)), 'aside')
-    return ['opening'] + ['plot']*plot + middle + ['verdict']
+    n_remarks, n_chatter = pick(rng, recipe.remarks), pick(rng, recipe.chatter)
+    parts = sorted(REMARKS, key=lambda _: rng.random()) * (n_remarks//len(REMARKS) + 1)
+    middle = ['contrast' if rng.random() < recipe.contrast else part for part in parts[:n_remarks]]
+    n_plot = sum(rng.random() < 0.5 for _ in range(n_chatter))
+    for _ in range(n_chatter-n_plot): middle.insert(int(rng.random()*(len(middle)+1)), 'aside')
+    return ['opening']*(rng.random() < recipe.opening) + ['plot']*n_plot + middle + ['verdict']
 
-# %% ../nbs/00_reviews.ipynb #052b0c53
+# %% ../nbs/00_reviews.ipynb #c3622f42
 AN = re.compile(r"\b([Aa]) (?=[aeio]|un[a-hj-z]|up|hon|[AEIO][A-Z]|UN[A-HJ-Z]|HON)")
 
 def write_review(
@@ -110,10 +109,11 @@ def write_review(
 )->str: # The review
     "Write one review"
     facts, text = film_facts(rng), ''
-    for part in outline(pick(rng, recipe.sentences), rng, recipe):
+    for part in outline(rng, recipe):
         mood = label if rng.random() < recipe.agreement else 1-label
         sentence = AN.sub(r'\1n ', fill(pick(rng, PATTERNS[part]), mood, facts, rng, recipe))
-        text += (pick(rng, recipe.joins) if text else '') + re.sub(r'(^|[.!?] )([a-z])', lambda m: m[0].upper(), sentence)
+        sentence = re.sub(r'(^|[.!?] )([a-z])', lambda m: m[0].upper(), sentence)
+        if sentence not in text: text += (pick(rng, recipe.joins) if text else '') + sentence
     return text
 
 # %% ../nbs/00_reviews.ipynb #34ec04f0
