@@ -69,7 +69,7 @@ def fill(
         return chosen.upper() if rng.random() < recipe.shouting else chosen
     return SLOT.sub(word, pattern)
 
-# %% ../nbs/00_reviews.ipynb #ea707383
+# %% ../nbs/00_reviews.ipynb #17d8e6f1
 def film_facts(
     rng:Random, # Source of chance
 )->dict[str,str]: # Title, people, year, genre, ...
@@ -80,11 +80,11 @@ def film_facts(
     names = {who: (pick(rng, FACTS['first']), pick(rng, FACTS['surname'])) for who in ('lead', 'support', 'director', 'composer')}
     facts |= {who: ' '.join(name) for who, name in names.items()}
     return facts | dict(genre=genre, star=names['lead'][1], co_star=names['support'][1], other=pick(rng, FACTS['title']),
-                        hero2=pick(rng, GENRES[genre]['hero']), place2=pick(rng, GENRES[genre]['place']),
+                        hero2=pick(rng, GENRES[genre]['hero']), 
                         year=str(1930 + int(rng.random()*90)), minutes=str(75 + 5*int(rng.random()*17)),
                         number=str(2 + int(rng.random()*28)), price=f'{3+int(rng.random()*12)}.{pick(rng, ["00", "50", "99"])}')
 
-# %% ../nbs/00_reviews.ipynb #e1c449f7
+# %% ../nbs/00_reviews.ipynb #84059aa6
 REMARKS = ['acting', 'script', 'music', 'photography', 'direction', 'pace', 'ending', 'whole']
 
 def outline(
@@ -97,10 +97,10 @@ def outline(
     middle = ['contrast' if rng.random() < recipe.contrast else part for part in parts[:n_remarks]]
     n_plot = sum(rng.random() < 0.5 for _ in range(n_chatter))
     for _ in range(n_chatter-n_plot): middle.insert(int(rng.random()*(len(middle)+1)), 'aside')
-    return ['opening']*(rng.random() < recipe.opening) + ['plot']*n_plot + middle + ['verdict']
+    return ['opening']*(rng.random() < recipe.opening) + ['plot', 'turn', 'turn', 'turn', 'turn'][:n_plot] + middle + ['verdict']
 
-# %% ../nbs/00_reviews.ipynb #c3622f42
-AN = re.compile(r"\b([Aa]) (?=[aeio]|un[a-hj-z]|up|hon|[AEIO][A-Z]|UN[A-HJ-Z]|HON)")
+# %% ../nbs/00_reviews.ipynb #1c0ce016
+AN = re.compile(r'\b([Aa]) (?=[aeiouAEIOU]|hon|HON)')
 
 def write_review(
     label:int, # 1 = positive, 0 = negative
