@@ -139,15 +139,16 @@ def headline(
     if not math.isfinite(value+baseline): raise ValueError(f'{name}: {value} and {baseline} must be numbers')
     return Headline(name, value, baseline_name, baseline, fmt, higher_is_better, note)
 
-# %% ../nbs/appendix/course.ipynb #cccc91cb
+# %% ../nbs/appendix/course.ipynb #de6c93d2
 def find_chapters(
     folder:Path, # Where the notebooks lie
-    chosen:list[str]=(), # Numbers (`3`, `03`) or names (`03_lm_finetune`); none: all chapters
+    chosen:list[str]=(), # Numbers (`3`, `03`), names (`03_lm_finetune`) or notebook files; none: all chapters
 )->list[Path]: # The chapters, in the order of the course
     "The notebooks whose names begin with two digits"
     chapters = sorted(Path(folder).glob('[0-9][0-9]_*.ipynb'))
     if not chapters: raise ValueError(f'no chapters in {folder}: name the folder of the notebooks with --notebooks')
-    names = {name: path for path in chapters for name in (path.stem, path.stem[:2], path.stem[:2].lstrip('0') or '0')}
+    names = {name: path for path in chapters for name in (path.stem, path.stem[:2], str(int(path.stem[:2])))}
+    names |= {name: Path(name) for name in chosen if name.endswith('.ipynb') and Path(name).exists()}
     unknown = [name for name in chosen if name not in names]
     if unknown: raise ValueError(f'no chapter {", ".join(unknown)}; there are {", ".join(p.stem for p in chapters)}')
     return sorted({names[name] for name in chosen}) if chosen else chapters
@@ -230,23 +231,22 @@ def save_notebook(
     nbformat.write(nb, temporary)
     os.replace(temporary, path)
 
-# %% ../nbs/appendix/course.ipynb #27b51e61
+# %% ../nbs/appendix/course.ipynb #d4da6934
 def run_chapter(
     path:Path, # The notebook
-    out:Path, # Folder for the executed notebook
+    out:Path|None, # Folder for the executed notebook; None: in place of the notebook itself
     cfg:Settings, # Size and data that the kernel is told
     timeout:float|None=None, # Seconds that one cell may take; None: no limit
     on_cell=lambda number, total: None, # Called before each cell
 )->ChapterRun: # Seconds, headline, error
-    "Run one chapter in a fresh kernel and save the executed notebook, up to its first error, in `out`"
+    "Run one chapter in a fresh kernel and save it as executed; in place, only if no cell failed"
     import nbformat
     nb, start = nbformat.read(path, as_version=4), time.perf_counter()
     env = {k: v for k, v in os.environ.items() if k not in ('TEXTGRAFT_DATA', 'IN_TEST', 'MPLBACKEND')}
     env |= {'TEXTGRAFT_SIZE': cfg.name} | ({'TEXTGRAFT_DATA': str(cfg.data)} if cfg.data else {})
     error = execute(nb, path.parent, env, timeout, on_cell)
     seconds = time.perf_counter()-start
-    in_place = Path(out).resolve() == path.parent.resolve()
-    if not (error and in_place): save_notebook(nb, Path(out)/path.name)
+    if out or not error: save_notebook(nb, (out or path.parent)/path.name)
     return ChapterRun(path.stem, round(seconds, 2), None if error else shown_headline(nb), error)
 
 # %% ../nbs/appendix/course.ipynb #87b732e6
@@ -273,16 +273,16 @@ class Progress:
 
     def close(self): self.bar.close()
 
-# %% ../nbs/appendix/course.ipynb #c209cbe5
+# %% ../nbs/appendix/course.ipynb #0e8587c0
 def run_chapters(
     paths:list[Path], # The notebooks
-    out:Path, # Folder for the executed notebooks
+    out:Path|None, # Folder for the executed notebooks; None: each in its place
     cfg:Settings, # Size and data
     timeout:float|None=None, # Seconds that one cell may take; None: no limit
 )->list[ChapterRun]: # One for each chapter that was begun
     "Run chapters one after the other; one that fails does not stop the others, Ctrl-C does"
     runs, progress = [], Progress()
-    Path(out).mkdir(parents=True, exist_ok=True)
+    if out: out.mkdir(parents=True, exist_ok=True)
     for path in paths:
         start, show = time.perf_counter(), partial(progress.cell, path.stem)
         try: run = run_chapter(path, out, cfg, timeout, show)
@@ -336,14 +336,14 @@ def describe_run(
         f'Language model: {cfg.layers} layers of {cfg.hidden}, {cfg.lm_epochs} epochs. '
         f'Classifier: {cfg.labels:,} labels. GPT-2: {cfg.gpt2 or "our own small one"}.')
 
-# %% ../nbs/appendix/course.ipynb #62c7aa57
+# %% ../nbs/appendix/course.ipynb #aaf0e8d4
 def parse_args(
     argv:list[str]|None=None, # The command line; None: that of this process
 )->argparse.Namespace: # With defaults filled in
     "The command line of `textgraft`"
     parser = argparse.ArgumentParser(prog='textgraft', description='Transfer learning for text, in runnable chapters.')
     run = parser.add_subparsers(required=True, metavar='run').add_parser('run', help='run chapters in a Jupyter kernel')
-    run.add_argument('chapters', nargs='*', metavar='CHAPTER', help='numbers or names, such as 03; default: all')
+    run.add_argument('chapters', nargs='*', metavar='CHAPTER', help='numbers, names or files; default: all')
     run.add_argument('--size', choices=list(SIZES), help='default: full with a GPU, cpu with --data, else small')
     run.add_argument('--data', help='real IMDB reviews: a folder or an archive')
     run.add_argument('--notebooks', type=Path, help='folder of the chapters; default: nbs')
@@ -360,7 +360,7 @@ def notebooks_folder(
     here, clone = Path('nbs'), Path(find_spec('textgraft').origin).parent.parent/'nbs'
     return here if here.exists() or not clone.exists() else clone
 
-# %% ../nbs/appendix/course.ipynb #0afd8f2f
+# %% ../nbs/appendix/course.ipynb #e25d6c81
 def main(
     argv:list[str]|None=None, # The command line; None: that of this process
 )->int: # 0: every chapter ran; 1: one failed; 2: a wrong argument; 130: Ctrl-C
@@ -371,9 +371,8 @@ def main(
         paths = find_chapters(args.notebooks or notebooks_folder(), args.chapters)
     except (ValueError, FileNotFoundError) as error: return print(f'textgraft: {error}', file=sys.stderr) or 2
     print(describe_run(cfg), flush=True)
-    out = paths[0].parent if args.inplace else args.out
-    runs = run_chapters(paths, out, cfg, args.timeout)
-    print(f'\n{results_table(runs)}\nExecuted notebooks: {out}')
+    runs = run_chapters(paths, None if args.inplace else args.out, cfg, args.timeout)
+    print(f'\n{results_table(runs)}\nExecuted notebooks: {"in place" if args.inplace else args.out}')
     if args.json: args.json.write_text(json.dumps(run_record(runs, cfg), indent=1)+'\n', encoding='utf-8')
     errors = [run.error for run in runs if run.error]
     return 0 if not errors else 130 if errors[-1] == 'interrupted' else 1

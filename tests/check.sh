@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Everything that CI checks, in order; 'make test' calls it. No network, no GPU, nothing of the caller's settings.
+# A step that fails prints how to put it right; the others still run. pytest is the last, so its line ends the output.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+BIN=$(cd "${BIN:-.venv/bin}" && pwd)
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+unset TEXTGRAFT_SIZE TEXTGRAFT_DATA IN_TEST
+export TEXTGRAFT_HOME=$tmp/textgraft FASTAI_HOME=$tmp/fastai HF_HOME=$tmp/hub HF_HUB_OFFLINE=1
+export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false PYTHONDONTWRITEBYTECODE=1
+
+failed=()
+step() { # step 'what is checked' 'how to put it right' command...
+    local what=$1 fix=$2 start=$SECONDS
+    shift 2
+    echo "== $what"
+    "$@" || { failed+=("$what (to put it right: $fix)"); echo "-- failed: $what. To put it right: $fix"; }
+    echo "   $((SECONDS-start)) s"
+}
+
+copy() { # a copy in which a command may change what it likes
+    rm -rf "$tmp/copy" && mkdir "$tmp/copy" && cp -r nbs textgraft pyproject.toml settings.ini README.md "$tmp/copy"
+    cd "$tmp/copy" && find . \( -name __pycache__ -o -name .ipynb_checkpoints -o -name .last_checked \) -prune -exec rm -rf {} +
+    cp -r "$tmp/copy" "$tmp/before"
+}
+unchanged() ( # unchanged FOLDER command...: the command leaves the folder as it is
+    copy && shopt -s nullglob || return 1
+    local folder=$1; shift
+    "$@" > "$tmp/log" 2>&1 || { cat "$tmp/log"; return 1; }
+    diff -rq "$tmp/before/$folder" "$folder" | sed "s|$tmp/before/||; s|Files \(.*\) and .*|   \1 would change|"
+    local same=${PIPESTATUS[0]}
+    rm -rf "$tmp/before"
+    return "$same"
+)
+imports() { # every module by itself, with all that it promises
+    local code='import importlib, sys; m = importlib.import_module(sys.argv[1]); [getattr(m, n) for n in m.__all__]'
+    find textgraft -name '[a-z]*.py' | sort | sed 's|/|.|g; s|\.py$||' |
+        xargs -P 2 -I {} sh -c '"$1" -c "$2" "$3" || { echo "   cannot import $3"; exit 1; }' - "$BIN/python" "$code" {}
+}
+
+step 'notebooks are clean' 'nbdev-clean' unchanged nbs "$BIN/nbdev-clean"
+step 'the package is what the notebooks export' 'nbdev-export' unchanged textgraft "$BIN/nbdev-export"
+step 'README.md is current' 'make readme' "$BIN/python" tools/readme.py --check
+step 'ruff' 'ruff check --fix, then nbdev-export' "$BIN/ruff" check --quiet .
+step 'spelling' 'correct the word, or add it to [tool.typos] in pyproject.toml' "$BIN/python" tools/spelling.py
+step 'chapters are in shape' 'see CONTRIBUTING.md' "$BIN/python" tools/gate.py
+step 'every module imports by itself' 'import in the notebook what the module uses' imports
+step 'notebooks run' 'nbdev-test nbs/THE_NOTEBOOK.ipynb' "$BIN/nbdev-test" --n-workers 2 --timing
+step 'tests' 'pytest tests/THE_FILE.py' "$BIN/python" -m pytest "$@"
+
+if ((${#failed[@]})); then
+    printf '\n%d of 9 checks failed:\n' "${#failed[@]}"
+    printf '  %s\n' "${failed[@]}"
+    exit 1
+fi
