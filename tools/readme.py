@@ -1,0 +1,63 @@
+"""Write README.md from nbs/index.ipynb, with the figures of results/course-small.json in the table of chapters.
+
+    python tools/readme.py           write it
+    python tools/readme.py --check   fail if it is not current
+"""
+import json
+import posixpath
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT/'results/course-small.json'
+NOTICE = '<!-- Written by tools/readme.py from nbs/index.ipynb: edit that notebook, then run "make readme". -->\n\n'
+
+
+def relink(match):
+    "A link as seen from the folder above"
+    target = match[1]
+    return match[0] if re.match(r'[a-z]+:|#', target) else f']({posixpath.normpath("nbs/"+target)})'
+
+
+def figures(record):
+    "The cells that each chapter's run adds to its row of the table"
+    for run in record['chapters']:
+        h = run['headline']
+        shown = [f'{h["name"]}: **{h["value"]:{h["fmt"]}}**', f'{h["baseline_name"]}: {h["baseline"]:{h["fmt"]}}'] if h else ['', '']
+        yield run['chapter'], [f'{run["seconds"]:.0f}', *shown]
+
+
+def with_figures(text, record):
+    "The table of chapters with seconds, figure and baseline"
+    cells, lines = dict(figures(record)), text.splitlines()
+    for i, line in enumerate(lines):
+        chapter = re.match(r'\| \[.*?\]\(nbs/(\w+)\.ipynb\)', line)
+        if chapter: extra = cells.get(chapter[1], ['']*3)
+        elif line.startswith('| chapter |'): extra = ['seconds', 'its figure', 'its baseline']
+        elif line.startswith('|---') and lines[i-1].startswith('| chapter |'): extra = ['---']*3
+        else: continue
+        lines[i] = f'{line} {" | ".join(extra)} |'
+    m, total = record['machine'], sum(run['seconds'] for run in record['chapters'])
+    note = f'\nMeasured by `{record["command"]}` on {record["date"]}: {total:.0f} seconds in all on {m["cores"]} cores' \
+        f'{" and "+m["gpu"] if m["gpu"] else ""}, with fastai {record["versions"]["fastai"]} and PyTorch {record["versions"]["torch"]}.'
+    return '\n'.join([*lines, note])
+
+
+def readme():
+    "The text of README.md"
+    record = json.loads(RESULTS.read_text(encoding='utf-8')) if RESULTS.exists() else None
+    parts = []
+    for cell in nbformat.read(ROOT/'nbs/index.ipynb', as_version=4).cells:
+        if re.match(r'#\|\s*(hide|default_exp)', cell.source): continue
+        text = f'```python\n{cell.source}\n```' if cell.cell_type == 'code' else re.sub(r'\]\(([^)\s]+)\)', relink, cell.source)
+        parts.append(with_figures(text, record) if record and text.startswith('| chapter |') else text)
+    return NOTICE+'\n\n'.join(parts)+'\n'
+
+
+if __name__ == '__main__':
+    path, text = ROOT/'README.md', readme()
+    if '--check' not in sys.argv: path.write_text(text, encoding='utf-8')
+    elif not path.exists() or path.read_text(encoding='utf-8') != text: sys.exit('README.md is not what nbs/index.ipynb says')
