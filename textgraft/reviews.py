@@ -16,13 +16,13 @@ import pandas as pd
 
 from .phrases import ARTICLES, FACTS, GENRES, PATTERNS, PLACES, SENTIMENT
 
-# %% ../nbs/00_reviews.ipynb #35205f7a
+# %% ../nbs/00_reviews.ipynb #2f6e3393
 @dataclass(frozen=True)
 class Recipe:
     "What is built into the generated reviews"
     agreement:float = 0.93 # Share of judging sentences whose mood is the review's label
     contrast:float = 0.1 # Share of judging sentences that name both sides ("not the dull film I had feared")
-    zipf:float = 0.4 # How fast judging words grow rare with their rank: 0 = all equally frequent
+    zipf:float = 0.45 # How fast judging words grow rare with their rank: 0 = all equally frequent
     words:int = 100 # How many words of each judging list are used, on each side
     remarks:tuple = (1, 1, 2, 2, 2, 3, 4, 6) # Judging sentences before the verdict, each entry equally likely
     chatter:tuple = (0, 0, 0, 0, 0, 1, 2, 4) # Sentences that judge nothing, plot and asides, each entry equally likely
