@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SMALL', 'CPU', 'FULL', 'SIZES', 'HEADLINE', 'Settings', 'choose_settings', 'Headline', 'headline', 'find_chapters',
-           'this_python', 'describe_failure', 'ChapterRun', 'execute', 'shown_headline', 'save_notebook', 'run_chapter',
+           'this_python', 'describe_failure', 'execute', 'save_notebook', 'shown_headline', 'ChapterRun', 'run_chapter',
            'Progress', 'run_chapters', 'results_table', 'run_record', 'describe_run', 'parse_args', 'notebooks_folder',
            'main']
 
@@ -60,7 +60,7 @@ class Settings:
     stages:Path = Path(os.path.expanduser('~/.textgraft/stages')) # Where long stages save what they made
     device:str = 'cpu' # `'cuda'` where there is a GPU
 
-# %% ../nbs/appendix/course.ipynb #3d7ace8b
+# %% ../nbs/appendix/course.ipynb #03210685
 SMALL = Settings(
     name='small', train=2000, test=1000, unlabelled=8000, labels=100,
     min_freq=3, max_vocab=60000, emb=64, hidden=128, layers=2,
@@ -68,13 +68,11 @@ SMALL = Settings(
     clas_bs=32, clas_epochs=4, clas_lr=1e-2, max_len=400,
     gpt2=None, gpt2_layers=2, gpt2_width=64, gpt2_heads=4, gpt2_vocab=512, gpt2_context=128, gpt2_steps=300)
 
-# %% ../nbs/appendix/course.ipynb #00be44ae
 CPU = replace(SMALL,
     name='cpu', train=1000, test=1000, unlabelled=4000, labels=500,
     max_vocab=10000, emb=100, hidden=256, layers=2,
     lm_bs=32, seq_len=72, lm_epochs=4, lm_lr=8e-3)
 
-# %% ../nbs/appendix/course.ipynb #def9c30b
 FULL = Settings(
     name='full', train=None, test=None, unlabelled=None, labels=25000,
     min_freq=3, max_vocab=60000, emb=400, hidden=1152, layers=3,
@@ -82,10 +80,9 @@ FULL = Settings(
     clas_bs=64, clas_epochs=4, clas_lr=2e-2, max_len=1440,
     gpt2='gpt2', gpt2_layers=12, gpt2_width=768, gpt2_heads=12, gpt2_vocab=50257, gpt2_context=1024, gpt2_steps=0)
 
-# %% ../nbs/appendix/course.ipynb #f82d7274
+# %% ../nbs/appendix/course.ipynb #9b73fc49
 SIZES = {s.name: s for s in [SMALL, CPU, FULL]}
 
-# %% ../nbs/appendix/course.ipynb #c4f863d9
 def choose_settings(
     size:str|None=None, # `'small'`, `'cpu'` or `'full'`; None: TEXTGRAFT_SIZE, else what this machine can do
     data:str|Path|None=None, # Folder or archive of real reviews; None: TEXTGRAFT_DATA
@@ -101,10 +98,9 @@ def choose_settings(
     home = Path(os.environ.get('TEXTGRAFT_HOME', '~/.textgraft')).expanduser().resolve()
     return replace(SIZES[size], data=data, stages=home/'stages', device='cuda' if gpu else 'cpu')
 
-# %% ../nbs/appendix/course.ipynb #e82c19d1
+# %% ../nbs/appendix/course.ipynb #8d7da516
 HEADLINE = 'application/vnd.textgraft.headline+json'
 
-# %% ../nbs/appendix/course.ipynb #4efa5f37
 @dataclass(frozen=True)
 class Headline:
     "A figure beside its baseline, readable by people and by programs"
@@ -177,15 +173,6 @@ def describe_failure(
     where = f'\n    failed at: {arrows[-1].strip()}' if arrows else ''
     return f'In [{number}] {code[0]}\n    {what.strip().splitlines()[0]}{where}'
 
-# %% ../nbs/appendix/course.ipynb #4b153e3e
-@dataclass(frozen=True)
-class ChapterRun:
-    "What came of running one chapter"
-    chapter:str # Its name
-    seconds:float # From starting the kernel to the last cell
-    headline:Headline|None = None # The last headline that it showed
-    error:str = '' # Which cell failed and why; empty if none did
-
 # %% ../nbs/appendix/course.ipynb #461fd6b5
 def execute(
     nb, # The notebook; its outputs are filled in
@@ -211,15 +198,6 @@ def execute(
     except (CellControlSignal, RuntimeError) as error: return describe_failure(number, source, error)
     return ''
 
-# %% ../nbs/appendix/course.ipynb #9066e1d6
-def shown_headline(
-    nb, # An executed notebook
-)->Headline|None: # The last one that a cell shows
-    "Read a chapter's headline from its outputs"
-    outputs = [out.get('data', {}) for cell in nb.cells for out in cell.get('outputs', [])]
-    found = [data[HEADLINE] for data in outputs if HEADLINE in data]
-    return Headline(**found[-1]) if found else None
-
 # %% ../nbs/appendix/course.ipynb #2ccb391d
 def save_notebook(
     nb, # The notebook
@@ -231,7 +209,24 @@ def save_notebook(
     nbformat.write(nb, temporary)
     os.replace(temporary, path)
 
-# %% ../nbs/appendix/course.ipynb #d4da6934
+# %% ../nbs/appendix/course.ipynb #9066e1d6
+def shown_headline(
+    nb, # An executed notebook
+)->Headline|None: # The last one that a cell shows
+    "Read a chapter's headline from its outputs"
+    outputs = [out.get('data', {}) for cell in nb.cells for out in cell.get('outputs', [])]
+    found = [data[HEADLINE] for data in outputs if HEADLINE in data]
+    return Headline(**found[-1]) if found else None
+
+# %% ../nbs/appendix/course.ipynb #f2e4ed9b
+@dataclass(frozen=True)
+class ChapterRun:
+    "What came of running one chapter"
+    chapter:str # Its name
+    seconds:float # From starting the kernel to the last cell
+    headline:Headline|None = None # The last headline that it showed
+    error:str = '' # Which cell failed and why; empty if none did
+
 def run_chapter(
     path:Path, # The notebook
     out:Path|None, # Folder for the executed notebook; None: in place of the notebook itself

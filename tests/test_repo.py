@@ -1,0 +1,158 @@
+"The repository itself: metadata, front page, links, and the gate that measures notebooks"
+import configparser
+import importlib.metadata
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parent.parent
+COLAB = ROOT.parent/'shared/data/colab/pip-freeze-2026-08.txt'
+NOTEBOOKS = sorted(p for p in ROOT.glob('nbs/**/*.ipynb') if '.ipynb_checkpoints' not in p.parts)
+sys.path.insert(0, str(ROOT/'tools'))
+import gate  # noqa: E402
+import readme  # noqa: E402
+
+
+def settings():
+    parser = configparser.ConfigParser(delimiters='=')
+    parser.read(ROOT/'settings.ini', encoding='utf-8')
+    return parser['DEFAULT']
+
+
+def requirements(name): return [Requirement(line) for line in settings()[name].splitlines() if line.strip()]
+
+
+def tracked():
+    "Files that git knows, or all but what git ignores where this is no checkout"
+    listed = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard'], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode: pytest.skip('not a git checkout')
+    return [ROOT/name for name in listed.stdout.splitlines() if (ROOT/name).is_file()]
+
+
+def test_metadata_has_one_source():
+    installed, cfg = importlib.metadata.metadata('textgraft'), settings()
+    assert (installed['Name'], installed['Version'], installed['License-Expression'] or installed['License']) == \
+        (cfg['lib_name'], cfg['version'], cfg['license'])
+    commands = importlib.metadata.entry_points(group='console_scripts', name='textgraft')
+    assert [command.value for command in commands] == ['textgraft.course:main']
+
+
+def test_constraints_satisfy_the_requirements():
+    pins = dict(re.findall(r'^([\w.-]+)==([^\s;]+)', (ROOT/'constraints.txt').read_text(), flags=re.MULTILINE))
+    if not pins: pytest.skip('no constraints: the newest packages are being tested')
+    for need in requirements('requirements')+requirements('dev_requirements'):
+        assert need.specifier.contains(pins[need.name]), f'{need}: constraints.txt has {pins[need.name]}'
+
+
+@pytest.mark.skipif(not COLAB.exists(), reason="needs Colab's package list in shared/data beside the checkout")
+def test_an_installation_on_colab_replaces_nothing():
+    colab = dict(re.findall(r'^([\w.-]+)==([^\s;]+)', COLAB.read_text(), flags=re.MULTILINE))
+    for need in requirements('requirements'):
+        if need.name in colab: assert need.specifier.contains(colab[need.name]), f'{need}: Colab has {colab[need.name]}'
+
+
+def test_readme_is_what_the_index_says():
+    assert (ROOT/'README.md').read_text(encoding='utf-8') == readme.readme()
+
+
+def test_readme_shows_the_figures_of_a_record():
+    headline = dict(name='Accuracy', value=.961, baseline_name='TF-IDF', baseline=.77, fmt='.1%')
+    record = dict(command='textgraft run --size small', date='2026-01-02', machine=dict(cores=2, gpu=None),
+        versions=dict(fastai='2', torch='2'), chapters=[dict(chapter='04_classifier', seconds=61.2, headline=headline)])
+    table = '| chapter | module |\n|---|---|\n| [04 C](nbs/04_classifier.ipynb) | `c` |\n| [05 G](nbs/05_gpt2.ipynb) | `g` |'
+    lines = readme.with_figures(table, record).splitlines()
+    assert lines[0].count('|') == lines[1].count('|') == lines[2].count('|') == lines[3].count('|')
+    assert '| 61 | Accuracy: **96.1%** | TF-IDF: 77.0% |' in lines[2] and '61 seconds in all on 2 cores' in lines[-1]
+
+
+def test_example_of_the_readme_runs():
+    example, = re.findall(r'```python\n(.*?)```', (ROOT/'README.md').read_text(encoding='utf-8'), flags=re.DOTALL)
+    assert len([line for line in example.splitlines() if line]) == 5
+    names = {}
+    exec(example, names)
+    assert names['vocab']['xxbos'] == names['vocab'].tokens.index('xxbos')
+
+
+def test_commands_of_the_documents_exist():
+    targets = re.findall(r'^([a-z]+):', (ROOT/'Makefile').read_text(), flags=re.MULTILINE)
+    for name in ['README.md', 'CONTRIBUTING.md']:
+        text = (ROOT/name).read_text(encoding='utf-8')
+        assert set(re.findall(r'(?:^|`)\s*make ([a-z]+)', text, flags=re.MULTILINE)) <= set(targets)
+        for command in re.findall(r'\bnbdev-[a-z-]+', text): assert (Path(sys.executable).parent/command).exists(), command
+        for path in re.findall(r'`?python ([\w/]+\.py)', text): assert (ROOT/path).exists(), path
+
+
+def links(text): return re.findall(r'!?\[[^\]]*\]\(([^)\s]+)\)', text)
+
+
+@pytest.mark.parametrize('path', [ROOT/'README.md', ROOT/'CONTRIBUTING.md', *NOTEBOOKS], ids=lambda p: p.name)
+def test_links_and_pictures_are_there(path):
+    text = path.read_text(encoding='utf-8')
+    if path.suffix == '.ipynb': text = '\n'.join(c.source for c in nbformat.reads(text, 4).cells if c.cell_type == 'markdown')
+    for target in links(text):
+        if not re.match(r'[a-z]+:|#|attachment:', target): assert (path.parent/target.split('#')[0]).exists(), target
+    for branch, target in re.findall(r'colab\.research\.google\.com/github/[\w-]+/[\w-]+/blob/(\w+)/([\w/.]+)', text):
+        assert branch == settings()['branch'] and (ROOT/target).exists()
+    assert not re.findall(r'!\[\s*\]\(', text), 'a picture without alt text'
+
+
+def test_no_file_names_a_machine():
+    hosts = re.compile(r'https?://(?!localhost)(\d+\.\d+|[\w.-]*(proxy|internal|mirror|index-server))')
+    for path in tracked():
+        if path.suffix in ('.png', '.svg') or path.name in ('constraints.txt', 'LICENSE-text'): continue
+        text = path.read_text(encoding='utf-8', errors='replace')
+        found = gate.MACHINE.search(text) or hosts.search(text)
+        assert not found or path.name in ('gate.py', 'test_repo.py'), f'{path.name} names {found[0]}'
+
+
+def test_workflows_are_valid_and_run_the_same_command():
+    for name in ['test', 'newest']:
+        flow = yaml.safe_load((ROOT/f'.github/workflows/{name}.yml').read_text())
+        steps = [step.get('run', '') for job in flow['jobs'].values() for step in job['steps']]
+        assert 'bash .ci/run' in steps and 'make course' in steps
+    oldest = yaml.safe_load((ROOT/'.github/workflows/test.yml').read_text())['jobs']['test']['strategy']['matrix']['python'][0]
+    assert oldest == settings()['min_python']
+
+
+GOOD = ['# Title\n> What it promises.', '#| export\ndef double(x): return 2*x', 'assert double(2) == 4\ndouble(2)']
+
+
+@pytest.mark.parametrize('cells, fault', [
+    (GOOD, None),
+    (['No title'], '0 titles'),
+    (['# Title\n\nand no promise'], 'not a title and a > line'),
+    ([*GOOD, '# Another title'], '2 titles'),
+    ([*GOOD, 'from math import *'], 'In [3] imports *'),
+    ([*GOOD, '%pip install fastai'], 'installs packages'),
+    ([*GOOD, 'import os\nos.environ["A"] = "1"'], 'touches the environment'),
+    ([*GOOD, 'import warnings\nwarnings.simplefilter("ignore")'], 'silences warnings'),
+    ([*GOOD, '\n'.join(f'print({i})' for i in range(26))], 'In [3] has 26 lines'),
+    ([*GOOD, 'table = [\n' + '\n'.join(f'    {i},' for i in range(40)) + '\n]'], None),
+    (GOOD[:2], 'exported but in no cell with an assertion: double'),
+    ([*GOOD[:2], 'double(2)'], 'exported but in no cell with an assertion: double'),
+])
+def test_gate_finds(cells, fault, tmp_path):
+    "Cells that begin with '# T', '# A' or 'No' are text, the others code"
+    made = [(nbformat.v4.new_markdown_cell if re.match('# [TA]|No', c) else nbformat.v4.new_code_cell)(c) for c in cells]
+    nb = nbformat.v4.new_notebook(cells=made)
+    nbformat.write(nb, tmp_path/'chapter.ipynb')
+    found = list(gate.faults(tmp_path/'chapter.ipynb', nb))
+    assert not found if fault is None else any(fault in line for line in found)
+
+
+@pytest.mark.parametrize('output, fault', [
+    (dict(output_type='stream', name='stderr', text='UserWarning: look\n'), 'writes to stderr'),
+    (dict(output_type='stream', name='stdout', text='saved in /home/somebody/models'), 'a path of this machine'),
+    (dict(output_type='error', ename='E', evalue='', traceback=[]), 'shows an error'),
+    (dict(output_type='stream', name='stdout', text='42 and/or https://docs.fast.ai/home/x'), None),
+])
+def test_gate_looks_at_outputs(output, fault):
+    cell = nbformat.v4.new_code_cell('1', outputs=[nbformat.from_dict(output)])
+    found = list(gate.output_faults(nbformat.v4.new_notebook(cells=[cell])))
+    assert not found if fault is None else fault in found[0]
