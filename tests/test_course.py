@@ -125,7 +125,7 @@ def test_data_chooses_size_cpu_and_says_what_is_read(chapters, tmp_path, capsys,
     archive.touch()
     monkeypatch.chdir(tmp_path)
     assert main(['run', '--notebooks', str(folder), '--data', 'imdb.tar.xz', '--out', 'executed']) == 0
-    assert capsys.readouterr().out.startswith('Size cpu on cpu: ')
+    assert capsys.readouterr().out.startswith('Size cpu on cpu. Reviews: ')
     shown = nbformat.read(tmp_path/'executed/00_fine.ipynb', as_version=4).cells[0].outputs[0].data['text/plain']
     assert shown == repr(str(archive.resolve()))
 

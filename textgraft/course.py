@@ -288,7 +288,7 @@ def run_chapters(
     progress.close()
     return runs
 
-# %% ../nbs/appendix/course.ipynb #0d7913eb
+# %% ../nbs/appendix/course.ipynb #10ed8e81
 def results_table(
     runs:list[ChapterRun], # What `run_chapters` returned
 )->str: # Lines of text
@@ -299,7 +299,7 @@ def results_table(
         figures = (f'{h.name}: {h.value:{h.fmt}}', f'{h.baseline_name}: {h.baseline:{h.fmt}}') if h else ('-', '-')
         if run.error: figures = ('interrupted' if run.error == 'interrupted' else 'FAILED', '-')
         rows.append((run.chapter, f'{run.seconds:.1f}', *figures))
-    rows.append((f'{len(runs)} chapters', f'{sum(run.seconds for run in runs):.1f}', '', ''))
+    rows.append(('total', f'{sum(run.seconds for run in runs):.1f}', '', ''))
     name, _, figure, _ = [max(map(len, column)) for column in zip(*rows)]
     return '\n'.join(f'{a:<{name}}  {b:>7}  {c:<{figure}}  {d}'.rstrip() for a, b, c, d in rows)
 
@@ -319,15 +319,15 @@ def run_record(
     return dict(command=command, date=date.today().isoformat(), machine=machine, versions=versions,
         settings=settings, chapters=[asdict(run) for run in runs])
 
-# %% ../nbs/appendix/course.ipynb #65132703
+# %% ../nbs/appendix/course.ipynb #0c1fd00e
 def describe_run(
     cfg:Settings, # The settings of the run
 )->str: # A few lines
     "What the chapters are going to read, and how large their models are"
     def number(n): return 'all' if n is None else f'{n:,}'
-    reviews = cfg.data.name if cfg.data else 'the generated reviews' if cfg.name == 'small' else 'IMDB'
-    return (f'Size {cfg.name} on {cfg.device}: {number(cfg.train)} training, {number(cfg.test)} test and '
-        f'{number(cfg.unlabelled)} unlabelled reviews of {reviews}, drawn with seed {cfg.seed}.\n'
+    source = f'drawn from {cfg.data.name}' if cfg.data else 'generated' if cfg.name == 'small' else 'drawn from IMDB'
+    return (f'Size {cfg.name} on {cfg.device}. Reviews: {number(cfg.train)} for training, {number(cfg.test)} for testing, '
+        f'{number(cfg.unlabelled)} without labels, {source} with seed {cfg.seed}.\n'
         f'Language model: {cfg.layers} layers of {cfg.hidden}, {cfg.lm_epochs} epochs. '
         f'Classifier: {cfg.labels:,} labels. GPT-2: {cfg.gpt2 or "our own small one"}.')
 
