@@ -26,7 +26,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-# %% ../nbs/appendix/course.ipynb #92857804
+# %% ../nbs/appendix/course.ipynb #ba191988
 @dataclass(frozen=True)
 class Settings:
     "The numbers that differ between a laptop run and a GPU run"
@@ -40,14 +40,17 @@ class Settings:
     emb:int # AWD-LSTM: numbers that stand for one token
     hidden:int # AWD-LSTM: size of each layer's state
     layers:int # AWD-LSTM: layers
+    lm_drop:float # Language model: scales fastai's dropouts
     lm_bs:int # Language model: rows of text read side by side
     seq_len:int # Language model: tokens read per row and step
     lm_epochs:int # Language model: passes over the text
     lm_lr:float # Language model: highest learning rate
+    clas_drop:float # Classifier: scales fastai's dropouts
     clas_bs:int # Classifier: reviews in a batch
     clas_epochs:int # Classifier: passes over the labelled reviews
     clas_lr:float # Classifier: highest learning rate of the last layers
     max_len:int # Tokens of one review that the classifier reads
+    seeds:int # How often the classifier's figures are repeated, with other labels drawn
     gpt2:str|None # Published GPT-2 to load; None: train the small one below
     gpt2_layers:int # Small GPT-2: layers
     gpt2_width:int # Small GPT-2: numbers that stand for one token
@@ -60,12 +63,12 @@ class Settings:
     stages:Path = Path(os.path.expanduser('~/.textgraft/stages')) # Where long stages save what they made
     device:str = 'cpu' # `'cuda'` where there is a GPU
 
-# %% ../nbs/appendix/course.ipynb #03210685
+# %% ../nbs/appendix/course.ipynb #8a3f80e2
 SMALL = Settings(
-    name='small', train=2000, test=1000, unlabelled=8000, labels=100,
-    min_freq=3, max_vocab=60000, emb=64, hidden=128, layers=2,
-    lm_bs=64, seq_len=40, lm_epochs=10, lm_lr=8e-3,
-    clas_bs=32, clas_epochs=4, clas_lr=1e-2, max_len=400,
+    name='small', train=2000, test=1000, unlabelled=6000, labels=100,
+    min_freq=3, max_vocab=60000, emb=64, hidden=64, layers=2,
+    lm_drop=.05, lm_bs=32, seq_len=40, lm_epochs=7, lm_lr=2e-2,
+    clas_drop=.3, clas_bs=16, clas_epochs=4, clas_lr=1e-2, max_len=400, seeds=3,
     gpt2=None, gpt2_layers=2, gpt2_width=64, gpt2_heads=4, gpt2_vocab=512, gpt2_context=128, gpt2_steps=300)
 
 CPU = replace(SMALL,
@@ -76,8 +79,8 @@ CPU = replace(SMALL,
 FULL = Settings(
     name='full', train=None, test=None, unlabelled=None, labels=25000,
     min_freq=3, max_vocab=60000, emb=400, hidden=1152, layers=3,
-    lm_bs=128, seq_len=80, lm_epochs=10, lm_lr=2e-3,
-    clas_bs=64, clas_epochs=4, clas_lr=2e-2, max_len=1440,
+    lm_drop=.3, lm_bs=128, seq_len=80, lm_epochs=10, lm_lr=2e-3,
+    clas_drop=.5, clas_bs=64, clas_epochs=1, clas_lr=2e-2, max_len=1440, seeds=1,
     gpt2='gpt2', gpt2_layers=12, gpt2_width=768, gpt2_heads=12, gpt2_vocab=50257, gpt2_context=1024, gpt2_steps=0)
 
 # %% ../nbs/appendix/course.ipynb #9b73fc49
@@ -244,7 +247,7 @@ def run_chapter(
     if out or not error: save_notebook(nb, (out or path.parent)/path.name)
     return ChapterRun(path.stem, round(seconds, 2), None if error else shown_headline(nb), error)
 
-# %% ../nbs/appendix/course.ipynb #87b732e6
+# %% ../nbs/appendix/course.ipynb #b14e5439
 class Progress:
     "A bar with chapter, cell and time in a terminal; one line per finished chapter everywhere"
     def __init__(self):
@@ -265,6 +268,7 @@ class Progress:
 
     def done(self, run):
         self.bar.write(f'{run.chapter:<18}{run.seconds:>7.1f} s  {run.error or run.headline or "-"}')
+        sys.stdout.flush() # a log that is followed shows each chapter as it ends
 
     def close(self): self.bar.close()
 
@@ -303,7 +307,7 @@ def results_table(
     name, _, figure, _ = [max(map(len, column)) for column in zip(*rows)]
     return '\n'.join(f'{a:<{name}}  {b:>7}  {c:<{figure}}  {d}'.rstrip() for a, b, c, d in rows)
 
-# %% ../nbs/appendix/course.ipynb #d3fa3040
+# %% ../nbs/appendix/course.ipynb #aa7c8d4c
 def run_record(
     runs:list[ChapterRun], # What `run_chapters` returned
     cfg:Settings, # The settings that they ran with
@@ -312,7 +316,7 @@ def run_record(
     import torch
     packages = ['textgraft', 'fastai', 'torch', 'transformers', 'spacy', 'pandas', 'numpy']
     command = f'textgraft run --size {cfg.name}' + (f' --data {cfg.data.name}' if cfg.data else '')
-    machine = dict(cores=torch.get_num_threads(), processor=platform.machine(), system=platform.system(),
+    machine = dict(cores=os.cpu_count(), processor=platform.machine(), system=platform.system(),
         gpu=torch.cuda.get_device_name() if cfg.device == 'cuda' else None)
     versions = {'python': platform.python_version()} | {name: version(name) for name in packages}
     settings = {name: value for name, value in asdict(cfg).items() if name not in ('data', 'stages')}
@@ -355,7 +359,7 @@ def notebooks_folder(
     here, clone = Path('nbs'), Path(find_spec('textgraft').origin).parent.parent/'nbs'
     return here if here.exists() or not clone.exists() else clone
 
-# %% ../nbs/appendix/course.ipynb #e25d6c81
+# %% ../nbs/appendix/course.ipynb #c4a13346
 def main(
     argv:list[str]|None=None, # The command line; None: that of this process
 )->int: # 0: every chapter ran; 1: one failed; 2: a wrong argument; 130: Ctrl-C
@@ -365,9 +369,12 @@ def main(
         cfg = choose_settings(args.size, args.data)
         paths = find_chapters(args.notebooks or notebooks_folder(), args.chapters)
     except (ValueError, FileNotFoundError) as error: return print(f'textgraft: {error}', file=sys.stderr) or 2
+    except KeyboardInterrupt: return 130
     print(describe_run(cfg), flush=True)
     runs = run_chapters(paths, None if args.inplace else args.out, cfg, args.timeout)
     print(f'\n{results_table(runs)}\nExecuted notebooks: {"in place" if args.inplace else args.out}')
-    if args.json: args.json.write_text(json.dumps(run_record(runs, cfg), indent=1)+'\n', encoding='utf-8')
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(run_record(runs, cfg), indent=1)+'\n', encoding='utf-8')
     errors = [run.error for run in runs if run.error]
     return 0 if not errors else 130 if errors[-1] == 'interrupted' else 1
