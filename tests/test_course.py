@@ -63,7 +63,7 @@ def test_all_chapters_run_and_the_failing_one_is_named(chapters, tmp_path, capsy
     chapters('01_typo', 'reviews = []', '#| export\nnumber = 1\nnumber + revews', '"never reached"')
     chapters('02_dies', 'import os; os._exit(9)')
     chapters('03_plain', 'import os\nos.environ["TEXTGRAFT_SIZE"]')
-    out, record = tmp_path/'executed', tmp_path/'record.json'
+    out, record = tmp_path/'executed', tmp_path/'results/record.json'
     status = main(['run', '--size', 'small', '--notebooks', str(folder), '--out', str(out), '--json', str(record)])
     printed = capsys.readouterr().out
     assert status == 1

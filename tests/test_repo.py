@@ -37,7 +37,7 @@ def tracked():
 
 def test_metadata_has_one_source():
     installed, cfg = importlib.metadata.metadata('textgraft'), settings()
-    assert (installed['Name'], installed['Version'], installed['License-Expression'] or installed['License']) == \
+    assert (installed['Name'], installed['Version'], installed.get('License-Expression') or installed.get('License')) == \
         (cfg['lib_name'], cfg['version'], cfg['license'])
     commands = importlib.metadata.entry_points(group='console_scripts', name='textgraft')
     assert [command.value for command in commands] == ['textgraft.course:main']
