@@ -6,10 +6,10 @@ import subprocess
 import sys
 import time
 
+from textgraft.course import SMALL, choose_settings, find_chapters, main, notebooks_folder, run_chapter
+
 import nbformat
 import pytest
-
-from textgraft.course import SMALL, choose_settings, find_chapters, main, notebooks_folder, run_chapter
 
 HEADLINE = 'from textgraft.course import headline\nheadline("Parrot", .55, "coin", .5)'
 

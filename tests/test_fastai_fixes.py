@@ -8,6 +8,8 @@ import warnings
 from contextlib import redirect_stdout
 from io import StringIO
 
+from textgraft.fastai_fixes import fetch, load_weights, mixed_precision, show_batch, show_results
+
 import pandas as pd
 import pytest
 import torch
@@ -18,8 +20,6 @@ from fastai.data.transforms import ColReader, RandomSplitter
 from fastai.text.data import TextBlock
 from fastai.text.learner import language_model_learner, text_classifier_learner
 from fastai.text.models.awdlstm import AWD_LSTM, awd_lstm_clas_config, awd_lstm_lm_config
-
-from textgraft.fastai_fixes import fetch, load_weights, mixed_precision, show_batch, show_results
 
 SENTENCES = ['I loved every minute of it .', 'A dull <b>and endless film .', 'What a wonderful cast !', 'I want my money back .']
 TINY = dict(emb_sz=8, n_hid=8, n_layers=1)
