@@ -1,6 +1,7 @@
 "The repository itself: metadata, front page, links, and the gate that measures notebooks"
 import configparser
 import importlib.metadata
+import json
 import re
 import subprocess
 import sys
@@ -156,3 +157,10 @@ def test_gate_looks_at_outputs(output, fault):
     cell = nbformat.v4.new_code_cell('1', outputs=[nbformat.from_dict(output)])
     found = list(gate.output_faults(nbformat.v4.new_notebook(cells=[cell])))
     assert not found if fault is None else fault in found[0]
+
+
+def test_recorded_figures_are_those_of_a_whole_run():
+    if not readme.RESULTS.exists(): pytest.skip('no run has been recorded yet')
+    chapters = json.loads(readme.RESULTS.read_text(encoding='utf-8'))['chapters']
+    assert [run['chapter'] for run in chapters] == [path.stem for path in NOTEBOOKS if re.match(r'\d\d_', path.stem)]
+    assert not [run for run in chapters if run['error'] or not run['headline']]
