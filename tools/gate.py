@@ -17,11 +17,11 @@ MAX_LINES, MAX_KB = 25, 200
 FORBIDDEN = {
     r'^\s*[%!]\s*pip|pip install': 'installs packages',
     r'\bos\.(environ|getenv|chdir)|\bchdir\(': 'touches the environment or the working folder',
-    r'CUDA_VISIBLE_DEVICES|rcParams\[|logging\.disable': 'changes global settings',
+    r'CUDA_VISIBLE_DEVICES|rcParams\[|logging\.disable\(': 'changes global settings',
     r'(simplefilter|filterwarnings)\(.ignore.(?![^)]*message)': 'silences warnings that it does not name',
 }
 MAY = {'course': 'touches the environment or the working folder'} # the one place that does
-MACHINE = re.compile(r'(?<![\w.:/])/(home|root|tmp|work|Users|private|content)/[\w.-]+')
+MACHINE = re.compile(r'(?<![\w.:/])/(home|root|tmp|work|Users|private)/[\w.-]+')
 
 
 def lines(cell): return [line for line in cell.source.splitlines() if line.strip() and not line.startswith('#|')]
@@ -36,15 +36,17 @@ def tree(cell):
 
 
 def is_data(node):
-    "A block of values to be read, not code to be followed: literals, settings, the fields of a dataclass"
+    "A block to be looked up, not code to be followed: imports, literals, settings, the fields of a dataclass"
+    if isinstance(node, (ast.Import, ast.ImportFrom)): return True
     if isinstance(node, ast.ClassDef): return all(isinstance(n, (ast.AnnAssign, ast.Expr)) for n in node.body)
     if not isinstance(node, (ast.Assign, ast.AnnAssign)): return False
     return not any(isinstance(n, (ast.Lambda, ast.ListComp, ast.GeneratorExp, ast.FunctionDef)) for n in ast.walk(node))
 
 
 def public_names(cell):
-    "What an exported cell promises: functions, classes, constants, patched methods"
+    "What an exported cell promises: functions, classes, constants; methods that are patched in belong to their class"
     for node in tree(cell).body:
+        if any(getattr(d, 'id', '').startswith('patch') for d in getattr(node, 'decorator_list', [])): continue
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)): names = [node.name]
         elif isinstance(node, ast.Assign): names = [t.id for t in node.targets if isinstance(t, ast.Name)]
         else: names = []
