@@ -74,7 +74,7 @@ I'm so glad I went, I did not want it to end, it made my week, we all clapped
 | I would not watch it again for money, I can't believe we finished it, it goes nowhere, I looked at my watch all the way through,
 I'm so sorry I went, I could not wait for it to end, it ruined my week, half the room walked out''')
 
-# %% ../nbs/appendix/phrases.ipynb #6069b435
+# %% ../nbs/appendix/phrases.ipynb #c8fcc117
 def genre(
     text:str, # `name: heroes | goals | places`, entries separated by commas
 )->tuple[str,dict]: # The name, and its three lists
@@ -83,7 +83,7 @@ def genre(
     return name.strip(), dict(zip(('hero', 'goal', 'place'), (items(part, ',') for part in rest.split('|')), strict=True))
 
 GENRES = dict(genre(line) for line in items('''
-thriller: a retired detective, a night nurse, a young reporter, a locksmith | looks for a missing sister, follows a man with a red suitcase, finds a key that fits no door, has one night to prove a murder | in a harbour town, in an empty hotel, on the last train north, in a city in the rain
+thriller: a retired detective, a night nurse, a young reporter, a locksmith | looks for a missing sister, follows a man with a red suitcase, finds a key that fits no door, has one night to prove a murder | in a harbour town, in a hotel out of season, on the last train north, in a city in the rain
 comedy: a wedding planner, a shy piano teacher, a postman, a village baker | tries to hide an elephant, inherits a hotel, swaps places with a duke, has to cook for the president | in a small village, in a seaside hotel, in a department store, in the south of France
 western: an old sheriff, a widow with a rifle, a horse thief, a travelling preacher | waits for the noon train, guards a wagon full of silver, rides home after the war, hunts three brothers | in a dusty border town, on the high plains, in a silver mine, at the edge of the desert
 ghost story: a governess, a young priest, a painter from the city, a night watchman | hears steps in the attic, moves into the house on the hill, opens the wrong cellar door, keeps seeing a child in the fog | in an old school, in a lonely lighthouse, in a house on the moor, in a closed hospital

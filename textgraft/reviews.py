@@ -7,7 +7,7 @@ __all__ = ['IMDB_SIZE', 'Corpus', 'small_reviews', 'telling_words', 'check_class
            'fetch_imdb', 'class_sizes', 'sample_table', 'load_corpus', 'plot_corpus', 'majority_baseline',
            'tfidf_baseline', 'Recipe', 'small_articles', 'write_review']
 
-# %% ../nbs/00_reviews.ipynb #ba4cc0d3
+# %% ../nbs/00_reviews.ipynb #0f091bc1
 import hashlib
 import json
 import os
@@ -16,6 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
+from .course import Settings
+from .files import clean_table, file_tables, read_files
+from .grammar import Recipe, small_articles, write_review
+
 import pandas as pd
 from fastcore.basics import patch
 from matplotlib import pyplot as plt
@@ -23,10 +27,6 @@ from matplotlib.figure import Figure
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-
-from .course import Settings
-from .files import clean_table, file_tables, read_files
-from .grammar import Recipe, small_articles, write_review
 
 _all_ = ['Recipe', 'small_articles', 'write_review']
 
@@ -120,7 +120,7 @@ def from_df(
     check_classes(set(train.label), set(test.label))
     return Corpus(name, train, test, clean_table(more, {text: 'text'}, 'unlabelled', on_empty))
 
-# %% ../nbs/00_reviews.ipynb #1e21587a
+# %% ../nbs/00_reviews.ipynb #1da34688
 def from_folder(
     path:str|Path, # Folder, or a tar archive of one: `train/<class>/*.txt`, `test/<class>/*.txt`, `unsup/*.txt`
     train:str = 'train', # Subfolder of the training texts
@@ -133,9 +133,9 @@ def from_folder(
     parts = (train, test, unlabelled)
     tables = file_tables(read_files(path, parts), parts, encoding)
     if not len(tables[0]): raise ValueError(f'{path} has no file {train}/<class>/*.txt to learn from')
-    return from_df(*tables, on_empty=on_empty, name=Path(path).name)
+    return from_df(*tables, on_empty=on_empty, name=Path(path).name.split('.t')[0])
 
-# %% ../nbs/00_reviews.ipynb #4c12a740
+# %% ../nbs/00_reviews.ipynb #384f0c15
 IMDB_SIZE = dict(train=25_000, test=25_000, unlabelled=50_000)
 
 def imdb(
@@ -152,9 +152,9 @@ def imdb(
 
 def fetch_imdb()->Path: # The folder
     "IMDB as fastai downloads it, or an error that says what to do"
-    from fastai.data.external import URLs
-
     from textgraft.fastai_fixes import fetch
+
+    from fastai.data.external import URLs
     try: return fetch(URLs.IMDB)
     except ConnectionError as error:
         raise ConnectionError(f"{error}, or copy the archive to this machine and name it: imdb('imdb.tgz'), in the "
