@@ -111,7 +111,7 @@ def inside(
         start = match.end()
     return tuple(token for token in [*tokens, word[start:]] if token)
 
-# %% ../nbs/appendix/chunk_memo.ipynb #9b0f3289
+# %% ../nbs/appendix/chunk_memo.ipynb #ae247f8c
 @patch
 def may_merge(
     self:ChunkMemo,
@@ -121,6 +121,7 @@ def may_merge(
     return len(tokens) > 1 and any(tokens[i + 1:i + 1 + len(rest)] == rest
                                    for i, token in enumerate(tokens) for rest in self.merges.get(token, ()))
 
+# %% ../nbs/appendix/chunk_memo.ipynb #2b02c064
 @patch
 def work_out(
     self:ChunkMemo,
@@ -150,7 +151,7 @@ def after(
     for rule in self.rules[start:stop]: text = rule(text)
     return text
 
-# %% ../nbs/appendix/chunk_memo.ipynb #13ad3cf6
+# %% ../nbs/appendix/chunk_memo.ipynb #27c60f7d
 @patch
 def look_up(
     self:ChunkMemo,
@@ -166,6 +167,7 @@ def look_up(
     if REPEATED in row: return [self[(token.text.replace(' ', '▁'),)] for token in self.splitter(self.after(0, raw))]
     return self.by_line(chunks) if FRAGILE in row else row
 
+# %% ../nbs/appendix/chunk_memo.ipynb #8f4895d9
 @patch
 def by_line(
     self:ChunkMemo,

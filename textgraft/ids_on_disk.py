@@ -71,7 +71,7 @@ class TokenCounter:
         names = list(self.number_of)
         return Counter({names[n]: int(self.counts[n]) for n in np.argsort(self.first) if self.counts[n]})
 
-# %% ../nbs/appendix/ids_on_disk.ipynb #ff438f4d
+# %% ../nbs/appendix/ids_on_disk.ipynb #256d0092
 def fingerprint(
     texts:list[str], # All texts
     settings:list, # What else the ids depend on
@@ -83,6 +83,12 @@ def fingerprint(
         digest.update(len(raw).to_bytes(8, 'little') + raw)
     return digest.hexdigest()
 
+def _head(header):
+    raw = json.dumps(header).encode()
+    raw += b' ' * (-len(raw) % 8)
+    return len(raw).to_bytes(8, 'little') + raw
+
+# %% ../nbs/appendix/ids_on_disk.ipynb #6a738198
 def write_ids(
     path:Path, # File to write
     key:str, # Fingerprint of texts and settings
@@ -103,15 +109,9 @@ def write_ids(
             digest.update(block.tobytes())
             file.write(block.tobytes())
         header['__metadata__']['digest'] = digest.hexdigest()
-        if file.tell() != len(size) + ends[-1]: raise ValueError(f'{offsets[-1]} ids were announced, others came')
         file.seek(0)
         file.write(_head(header))
     part.replace(path)
-
-def _head(header):
-    raw = json.dumps(header).encode()
-    raw += b' ' * (-len(raw) % 8)
-    return len(raw).to_bytes(8, 'little') + raw
 
 # %% ../nbs/appendix/ids_on_disk.ipynb #f12ea802
 def read_ids(
@@ -138,7 +138,7 @@ def _parts(path):
     if digest.hexdigest() != meta['digest']: raise ValueError('digest')
     return meta, ids, offsets
 
-# %% ../nbs/appendix/ids_on_disk.ipynb #b9f088de
+# %% ../nbs/appendix/ids_on_disk.ipynb #bcb89f50
 def cached_ids(
     texts:list[str], # Raw texts
     path:Path, # Where the ids are kept
@@ -161,6 +161,7 @@ def cached_ids(
     make_ids(texts, path, key, vocab, min_freq, max_vocab, n_workers, progress)
     return read_ids(path, key)
 
+# %% ../nbs/appendix/ids_on_disk.ipynb #614606c0
 def make_ids(
     texts:list[str], # Raw texts
     path:Path, # File to write

@@ -258,7 +258,7 @@ def from_counts(
     tokens = (SPECIAL_TOKENS + frequent)[:max_vocab]
     return cls(tokens + ['xxfake'] * (8 - len(tokens) % 8))
 
-# %% ../nbs/01_tokenization.ipynb #5863dc75
+# %% ../nbs/01_tokenization.ipynb #3cbdcd51
 @patch
 def encode(
     self:Vocab,
@@ -278,6 +278,7 @@ def decode(
     if len(bad): raise ValueError(f'id {bad[0]} is outside this vocabulary of {len(self)} tokens')
     return [self.tokens[i] for i in ids.tolist()]
 
+# %% ../nbs/01_tokenization.ipynb #dd49cf90
 @patch
 def encode_texts(
     self:Vocab,
@@ -292,20 +293,19 @@ def encode_texts(
         rows += np.split(ids, np.cumsum(lens)[:-1])
     return rows
 
-# %% ../nbs/01_tokenization.ipynb #9203ee36
+# %% ../nbs/01_tokenization.ipynb #7f401e40
 def undo_special(
     tokens:list[str], # Tokens of one text
 )->list[str]: # The same without special tokens
     "Carry out what `xxmaj`, `xxup`, `xxrep` and `xxwrep` say"
     words, todo = [], list(tokens)[::-1]
     while todo:
-        token = todo.pop()
-        if token == MAJ and todo: words.append(todo.pop().capitalize())
-        elif token == UP and todo: words.append(todo.pop().upper())
-        elif token in (REP, WREP) and len(todo) > 1 and todo[-1].isdecimal():
+        token, after = todo.pop(), todo[-1] if todo else UNK
+        if token in (MAJ, UP) and after not in SPECIAL_TOKENS: words.append((str.capitalize if token == MAJ else str.upper)(todo.pop()))
+        elif token in (REP, WREP) and after.isdecimal() and len(todo) > 1:
             n, word = min(int(todo.pop()), 100), todo.pop() # a model may write any number
             words += [word * n] if token == REP else [word] * n
-        elif token not in (BOS, EOS, PAD, FLD, 'xxfake'): words.append(token)
+        elif token == UNK or token not in SPECIAL_TOKENS + ['xxfake']: words.append(token)
     return words
 
 @patch
@@ -318,7 +318,7 @@ def text(
     text = re.sub(r" (n't\b|['’](?:s|m|re|ve|ll|d|t)\b|[.,;:!?)\]}…%]+(?!\w))", r'\1', text, flags=re.IGNORECASE)
     return re.sub(r'([(\[{$#]) ', r'\1', text).replace(' \n', '\n').replace('\n ', '\n')
 
-# %% ../nbs/01_tokenization.ipynb #de201be9
+# %% ../nbs/01_tokenization.ipynb #d48f9962
 @patch
 def unknown_share(
     self:Vocab,
@@ -329,6 +329,7 @@ def unknown_share(
     if not n: raise ValueError('there are no tokens to look up')
     return sum(token not in self.ids for tokens in token_lists for token in tokens) / n
 
+# %% ../nbs/01_tokenization.ipynb #5aa99902
 @patch
 def save(
     self:Vocab,
@@ -351,7 +352,7 @@ def load(
     except (ValueError, KeyError, TypeError) as error: raise ValueError(f'{path} is not a saved vocabulary ({error!r})') from None
     return cls(tokens)
 
-# %% ../nbs/01_tokenization.ipynb #f314d0b3
+# %% ../nbs/01_tokenization.ipynb #90fb68e2
 class SubwordTokenizer:
     "Cuts text into parts that SentencePiece has learned from texts"
     stand_in = '\uf8fd' # for a '▁' that is already in the text
@@ -375,6 +376,7 @@ class SubwordTokenizer:
         "The text, exactly as it was"
         return ''.join(parts).replace('▁', ' ')[1:].replace(self.stand_in, '▁')
 
+# %% ../nbs/01_tokenization.ipynb #4907841a
 @patch(cls_method=True)
 def train(
     cls:SubwordTokenizer,
@@ -389,16 +391,17 @@ def train(
     try: SentencePieceTrainer.train(sentence_iterator=iter(texts), model_writer=model, vocab_size=vocab_size, minloglevel=2,
             normalization_rule_name='identity', remove_extra_whitespaces=False, max_sentence_length=1 << 24, bos_id=-1, eos_id=-1)
     except RuntimeError as error:
-        limit = re.search(r'(too high).*<= (\d+)|(smaller) than required_chars. \d+ vs (\d+)', str(error))
-        if limit and limit[1] and shrink: return cls.train(texts, int(limit[2]), path)
-        if limit: raise ValueError(f'vocab_size={vocab_size}: these texts allow {f"at most {limit[2]}" if limit[1] else f"no less than {limit[4]}"}') from None
+        most, least = re.search(r'too high.*<= (\d+)', str(error)), re.search(r'required_chars. \d+ vs (\d+)', str(error))
+        if most and shrink: return cls.train(texts, int(most[1]), path)
+        if most: raise ValueError(f'vocab_size={vocab_size}: these texts allow at most {most[1]}') from None
+        if least: raise ValueError(f'vocab_size={vocab_size}: these texts need at least {least[1]}') from None
         raise
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     part.write_bytes(model.getvalue())
     return cls(part.replace(path))
 
-# %% ../nbs/01_tokenization.ipynb #8b70a9f9
+# %% ../nbs/01_tokenization.ipynb #1b19f010
 def plot_lengths(
     lengths:dict[int, float], # Tokens per text for each size of the vocabulary
     words:float, # Tokens per text if words are tokens
@@ -406,6 +409,8 @@ def plot_lengths(
     "The larger the vocabulary, the shorter the sequences"
     figure, axis = plt.subplots(figsize=(5, 2.8), layout='constrained')
     axis.semilogx(list(lengths), list(lengths.values()), 'o-', label='parts of words')
+    axis.set_xticks(list(lengths), labels=[f'{size:,}' for size in lengths])
+    axis.minorticks_off()
     axis.axhline(words, color='gray', linestyle='--', label='words')
     axis.set(xlabel='size of the vocabulary', ylabel='tokens per text', ylim=0)
     axis.legend()
