@@ -1,0 +1,83 @@
+"""GPT-2 small's size with random weights: what a token costs, four ways.
+
+    python -m bench.gpt2 [--new 40] [--repeat 3] [--threads N] [--json FILE]
+
+naive       reads everything again for each token, as the original lesson's code would in a loop
+cached      keeps keys and values: the loop of chapter 5
+ours        `textgraft.gpt2.generate_ids`, which checks its arguments, pads, masks and calls
+generate()  transformers, called directly
+
+All four choose the same tokens, which is checked. The ways take turns, so that a busy machine slows them all alike.
+"""
+import argparse
+import json
+import platform
+import statistics
+import time
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+from textgraft.gpt2 import GPT2, generate_ids, greedy_cached, greedy_naive, train_bpe
+
+import torch
+from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
+
+
+def gpt2_small(seed=42):
+    "GPT-2 small's layers and vocabulary, random weights, and a tokenizer that knows the bytes"
+    torch.manual_seed(seed)
+    return GPT2(train_bpe(['bytes'], 257), GPT2LMHeadModel(GPT2Config(bos_token_id=0, eos_token_id=0)).eval())
+
+
+def ways(gpt2, prompt, new):
+    "Four functions that return the same new tokens"
+    ids = gpt2.tokenizer.encode(prompt)
+    config = GenerationConfig(max_new_tokens=new, do_sample=False, pad_token_id=0, eos_token_id=0)
+    batch = dict(input_ids=torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long))
+    return {
+        'naive': lambda: list(greedy_naive(gpt2.model, ids, new)),
+        'cached': lambda: list(greedy_cached(gpt2.model, ids, new)),
+        'ours': lambda: generate_ids(gpt2, prompt, max_new_tokens=new)[0],
+        'generate()': lambda: gpt2.model.generate(**batch, generation_config=config)[0, len(ids):].tolist(),
+    }
+
+
+def measure(functions, repeat):
+    "Median seconds of each function, and what it returned; the first round warms up and is not counted"
+    seconds, returned = {name: [] for name in functions}, {}
+    for turn in range(repeat+1):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            returned[name] = function()
+            if turn: seconds[name].append(time.perf_counter()-start)
+    return {name: statistics.median(times) for name, times in seconds.items()}, returned
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--new', type=int, default=40, help='new tokens')
+    parser.add_argument('--prompts', type=int, nargs='+', default=[6, 200], help='lengths of the prompts')
+    parser.add_argument('--repeat', type=int, default=3)
+    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
+    parser.add_argument('--json', type=Path, help='write the figures to this file')
+    args = parser.parse_args(argv)
+    torch.set_num_threads(args.threads)
+    gpt2, rows = gpt2_small(), []
+    with torch.inference_mode():
+        for length in args.prompts:
+            seconds, returned = measure(ways(gpt2, 'x'*length, args.new), args.repeat)
+            same = all(ids == returned['naive'] for ids in returned.values())
+            rows.append({'prompt': length, 'new': args.new, 'same tokens': same,
+                **{name: round(len(returned[name])/s, 2) for name, s in seconds.items()}})
+            print(f'prompt of {length}, {args.new} new tokens, tokens/s:',
+                ', '.join(f'{name} {rows[-1][name]:.1f}' for name in seconds), '' if same else 'DIFFERENT TOKENS', flush=True)
+    if args.json:
+        packages = {name: version(name) for name in ('torch', 'transformers', 'tokenizers')}
+        args.json.write_text(json.dumps(dict(command=f'python -m bench.gpt2 --new {args.new} --repeat {args.repeat}',
+            date=date.today().isoformat(), machine=dict(threads=args.threads, processor=platform.machine(), system=platform.system()),
+            versions={'python': platform.python_version(), **packages}, unit='tokens per second', rows=rows), indent=1)+'\n', encoding='utf-8')
+    return 0 if all(row['same tokens'] for row in rows) else 1
+
+
+if __name__ == '__main__': raise SystemExit(main())
