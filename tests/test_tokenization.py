@@ -1,17 +1,25 @@
 "What the chapter on tokenization cannot show: hard strings, random strings, processes, and broken files"
+import multiprocessing
+import signal
 import subprocess
 import sys
 import tarfile
 import textwrap
-from itertools import product
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice, product
+
+from textgraft.chunk_memo import ChunkMemo
+from textgraft.ids_on_disk import cached_ids, fingerprint, read_ids
+from textgraft.reviews import small_reviews
+from textgraft.tokenization import RULES, SPECIAL_TOKENS, SubwordTokenizer, Vocab, tokenize, word_splitter
 
 import numpy as np
 import pytest
-from fastai.text.core import TokenizeWithRules, Tokenizer, WordTokenizer
+from fastai.text.core import Tokenizer, TokenizeWithRules, WordTokenizer
+from fastai.text.data import Numericalize
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from textgraft.tokenization import RULES, ChunkMemo, tokenize
 
 FASTAI = TokenizeWithRules(tok=WordTokenizer())
 
@@ -63,12 +71,12 @@ PARTS = ['a', 'A', 'the', 'The', 'NO', 'so', 'so so', "n't", "'s", '.', '...', '
          '<br />', ';', '@', 'x', 'xx', 'xxrep', 'é', 'İ', 'Σ', '日', '👍', '\u200d', '\u0301', '▁', '_', '=', '8', '"', '\x00', *WHITE, ' ', ' ', ' ']
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.lists(st.sampled_from(PARTS), max_size=14).map(''.join), min_size=1, max_size=8))
 def test_random_mixtures_of_hard_parts(texts): assert first_difference(texts) is None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=8))
 def test_random_text(texts): assert first_difference([t for t in texts]) is None
 
@@ -77,3 +85,154 @@ def test_random_text(texts): assert first_difference([t for t in texts]) is None
 @given(st.text(max_size=80))
 def test_each_rule_is_fastais(text):
     for ours, theirs in zip(RULES, FASTAI.rules, strict=True): assert ours(text) == theirs(text)
+
+
+def test_real_reviews(imdb_archive):
+    with tarfile.open(imdb_archive) as archive:
+        files = islice((m for m in archive if m.isfile() and m.name.endswith('.txt')), 0, 1200, 20)
+        texts = [archive.extractfile(member).read().decode() for member in files]
+    assert len(texts) == 60 and first_difference(texts) is None
+
+
+def test_the_splitter_is_what_the_memo_assumes():
+    splitter = word_splitter()
+    assert splitter.token_match is None # `peel` does not ask it
+    assert not [rule for rule in splitter.rules if rule.strip() and any(c.isspace() for c in rule)] # a merge never spans white space
+    letters = [''.join(word) for word in product('abcdefghijklmnopqrstuvwxyz', repeat=2)]
+    plain = [word for word in letters + small_words() if word not in splitter.rules]
+    assert all([token.text for token in splitter(word)] == [word] for word in plain) # why plain words leave early
+
+
+def small_words():
+    return sorted({word for text in small_reviews(200, 10, 10).lm_texts() for word in text.lower().split() if word.isascii() and word.isalpha()})
+
+
+def test_long_and_broken_texts():
+    long = 'a good film ' * 100_000 # fastai stops at a million characters
+    assert len(tokenize([long])[0]) == 300_001
+    with pytest.raises(ValueError, match='text 1 has half a character .* at place 4'): tokenize(['fine', 'good\ud83d'])
+    with pytest.raises(TypeError, match='text 2 is None'): tokenize(['a', 'b', None])
+    with pytest.raises(TypeError, match=r'write \[text\]'): tokenize('a text')
+    assert tokenize([]) == [] and tokenize(iter(['a'])) == [['xxbos', 'a']]
+
+
+def test_processes_change_nothing():
+    texts = HARD * 3
+    assert tokenize(texts, n_workers=2) == tokenize(texts, n_workers=0)
+
+
+@pytest.mark.parametrize('method', sorted({'spawn', multiprocessing.get_start_method()} - {'fork'}))
+def test_a_script_without_a_guard_may_use_processes(tmp_path, method):
+    script = tmp_path/'script.py'
+    script.write_text(textwrap.dedent(f"""
+        import multiprocessing
+        multiprocessing.set_start_method('{method}')
+        from textgraft.tokenization import tokenize
+        print(tokenize(['A good film.', 'No.'], n_workers=2))
+    """))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "[['xxbos', 'a', 'good', 'film', '.'], ['xxbos', 'xxmaj', 'no', '.']]\n", done.stderr
+
+
+def test_threads_share_a_memo():
+    memo, texts = ChunkMemo(RULES, word_splitter()), small_reviews(400, 10, 10).lm_texts()
+    with ThreadPoolExecutor(4) as pool: parts = list(pool.map(memo.encode, [texts[i::4] for i in range(4)]))
+    for i, (numbers, _) in enumerate(parts):
+        assert [memo.tokens[n] for n in numbers] == [token for tokens in tokenize(texts[i::4]) for token in tokens]
+
+
+def test_an_interruption_leaves_the_memo_right(monkeypatch):
+    memo = ChunkMemo(RULES, word_splitter())
+    memo['fine']
+    memo.flat.append(99) # as if interrupted between the tokens and the end of an entry
+    assert [memo.tokens[n] for n in memo.encode(['well-made, fine'])[0]] == ['xxbos', 'well', '-', 'made', ',', 'fine']
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.sampled_from([*'abcdefghijklm', 'xxmaj', 'xxpad', 'xxfake']), max_size=20), min_size=1, max_size=8),
+       st.integers(1, 4), st.integers(10, 25))
+def test_vocab_is_numericalizes(token_lists, min_freq, max_vocab):
+    theirs = Numericalize(min_freq=min_freq, max_vocab=max_vocab)
+    theirs.setup(token_lists)
+    if theirs.vocab.count('xxfake') and any('xxfake' in tokens for tokens in token_lists): return # a word that nobody writes
+    ours = Vocab.from_tokens(token_lists, min_freq, max_vocab)
+    assert ours.tokens == list(theirs.vocab)
+    for tokens in token_lists: assert ours.encode(tokens).tolist() == theirs(tokens).tolist()
+
+
+def test_a_vocabulary_file_that_is_none(tmp_path):
+    path = tmp_path/'vocab.json'
+    for text in ['', '[]', '{"tokens": 3}', '{', '{"words": []}']:
+        path.write_text(text)
+        with pytest.raises(ValueError, match='not a saved vocabulary'): Vocab.load(path)
+    path.write_text('{"tokens": ["the"]}')
+    with pytest.raises(ValueError, match='begins with'): Vocab.load(path)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=60))
+def test_subwords_restore_any_text(subwords, text):
+    if subwords.stand_in not in text: assert subwords.decode(subwords.encode(text)) == text
+
+
+@pytest.fixture(scope='module')
+def subwords(tmp_path_factory):
+    return SubwordTokenizer.train(small_reviews(300, 10, 10).lm_texts(), 300, tmp_path_factory.mktemp('spm')/'300.model')
+
+
+def test_two_subword_models_do_not_share_a_file(tmp_path, subwords, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    other = SubwordTokenizer.train(['abc abd'] * 50, 8, tmp_path/'new folder'/'other.model')
+    assert len(subwords) == 300 and len(other) == 8
+    assert [p.name for p in tmp_path.rglob('*') if p.is_file()] == ['other.model'] # nothing in the working folder
+    out, err = capfd.readouterr()
+    assert out == err == ''
+
+
+CACHE = textwrap.dedent("""
+    import sys
+    from textgraft.ids_on_disk import cached_ids
+    texts = [f'A good film, number {i}: well-made{i} and word{i}.' for i in range(30_000)]
+    print('ready', flush=True)
+    cached_ids(texts, sys.argv[1], n_workers=0, progress=False)
+""")
+
+
+def test_a_killed_run_leaves_nothing(tmp_path):
+    path = tmp_path/'train.ids'
+    process = subprocess.Popen([sys.executable, '-c', CACHE, path], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    time.sleep(.3)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not path.exists()
+    ids = cached_ids(['A good film.'], path, min_freq=1, progress=False)
+    assert ids.vocab.decode(ids[0]) == ['xxbos', 'a', 'good', 'film', '.'] and [p.name for p in tmp_path.iterdir()] == ['train.ids']
+
+
+def test_runs_at_the_same_time(tmp_path):
+    texts, path = small_reviews(300, 10, 10).lm_texts(), tmp_path/'train.ids'
+    with ThreadPoolExecutor(3) as pool: made = list(pool.map(lambda _: cached_ids(texts, path, n_workers=0, progress=False), range(3)))
+    for ids in made: assert ids.ids.tolist() == made[0].ids.tolist() and ids.vocab == made[0].vocab
+
+
+def test_every_change_is_seen(tmp_path, capsys):
+    texts, path = ['A good film.', 'A bad film.'], tmp_path/'train.ids'
+    def again(texts, **kwargs): return cached_ids(texts, path, **{'min_freq': 1, 'progress': False, **kwargs})
+    again(texts)
+    assert capsys.readouterr().out == ''
+    for change in [(texts[::-1], {}), (['A good film.', 'A bad film!'], {}), (texts[:1], {}), ([*texts, ''], {}), (texts, {'min_freq': 2}),
+                   (texts, {'max_vocab': 12}), (texts, {'vocab': Vocab([*SPECIAL_TOKENS, 'film'])})]:
+        ids = again(change[0], **change[1])
+        assert 'have changed, tokenizing again' in capsys.readouterr().out and len(ids) == len(change[0])
+        again(change[0], **change[1])
+        assert capsys.readouterr().out == '' # found
+    raw = bytearray(path.read_bytes())
+    for place in (0, 7, 9, 200, len(raw) - 1):
+        broken = bytearray(raw)
+        broken[place] ^= 0x55
+        path.unlink()
+        path.write_bytes(broken)
+        ids = again(texts, vocab=Vocab([*SPECIAL_TOKENS, 'film']))
+        assert 'tokenizing again' in capsys.readouterr().out and ids.vocab.decode(ids[1])[-2:] == ['film', 'xxunk']
+    assert read_ids(path).ids.dtype == np.uint16 and fingerprint(texts, []) != fingerprint(texts[::-1], [])

@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['TokenIds', 'join_ids', 'TokenCounter', 'fingerprint', 'write_ids', 'read_ids', 'cached_ids', 'make_ids']
 
-# %% ../nbs/appendix/ids_on_disk.ipynb #7ad41429
+# %% ../nbs/appendix/ids_on_disk.ipynb #e13967d2
 import hashlib
 import json
 import os
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
@@ -88,7 +89,7 @@ def _head(header):
     raw += b' ' * (-len(raw) % 8)
     return len(raw).to_bytes(8, 'little') + raw
 
-# %% ../nbs/appendix/ids_on_disk.ipynb #6a738198
+# %% ../nbs/appendix/ids_on_disk.ipynb #a67b5813
 def write_ids(
     path:Path, # File to write
     key:str, # Fingerprint of texts and settings
@@ -102,7 +103,7 @@ def write_ids(
     header = {'__metadata__': {'key': key, 'tokens': json.dumps(vocab.tokens), 'digest': '0' * 32},
               'offsets': {'dtype': 'I64', 'shape': [len(offsets)], 'data_offsets': ends[:2]},
               'ids': {'dtype': code, 'shape': [int(offsets[-1])], 'data_offsets': ends[1:]}}
-    part, digest = path.with_name(f'.{path.name}.{os.getpid()}.part'), hashlib.blake2b(digest_size=16)
+    part, digest = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.part'), hashlib.blake2b(digest_size=16)
     with part.open('wb') as file:
         file.write(size := _head(header))
         for block in chain([offsets], (block.astype(kind) for block in blocks)):
@@ -113,7 +114,7 @@ def write_ids(
         file.write(_head(header))
     part.replace(path)
 
-# %% ../nbs/appendix/ids_on_disk.ipynb #f12ea802
+# %% ../nbs/appendix/ids_on_disk.ipynb #9fafcab6
 def read_ids(
     path:Path, # File that `write_ids` wrote
     key:str|None=None, # Fingerprint it must have; None: any
@@ -129,10 +130,9 @@ def _parts(path):
     with open(path, 'rb') as file:
         size = int.from_bytes(file.read(8), 'little')
         header = json.loads(file.read(size) if size < os.path.getsize(path) else '')
-        offsets = np.fromfile(file, np.int64, header['offsets']['shape'][0])
-    meta, info = header['__metadata__'], header['ids']
-    kind = {'U16': np.uint16, 'I32': np.int32}[info['dtype']]
-    ids = np.memmap(path, kind, 'r', 8 + size + info['data_offsets'][0], tuple(info['shape']))
+        meta, info = header['__metadata__'], header['ids']
+        offsets, kind = np.fromfile(file, np.int64, header['offsets']['shape'][0]), {'U16': np.uint16, 'I32': np.int32}[info['dtype']]
+        ids = np.memmap(file, kind, 'r', 8 + size + info['data_offsets'][0], tuple(info['shape']))
     digest = hashlib.blake2b(offsets.tobytes(), digest_size=16)
     digest.update(ids)
     if digest.hexdigest() != meta['digest']: raise ValueError('digest')

@@ -6,15 +6,17 @@
 __all__ = ['SPECIAL_TOKENS', 'UNK', 'PAD', 'BOS', 'EOS', 'FLD', 'REP', 'WREP', 'UP', 'MAJ', 'HTML_DEBRIS', 'RULES', 'fix_html',
            'replace_rep', 'replace_wrep', 'spec_add_spaces', 'rm_useless_spaces', 'replace_all_caps', 'replace_maj',
            'lowercase', 'apply_rules', 'word_splitter', 'tokenize_one', 'plot_memo', 'check_texts', 'how_many_workers',
-           'shared_memo', 'token_batches', 'tokenize', 'Vocab', 'undo_special', 'SubwordTokenizer', 'plot_lengths']
+           'shared_memo', 'token_batches', 'tokenize', 'Vocab', 'undo_special', 'write_whole', 'SubwordTokenizer',
+           'plot_lengths']
 
-# %% ../nbs/01_tokenization.ipynb #747e7ea8
+# %% ../nbs/01_tokenization.ipynb #c63f2fae
 import html
 import io
 import json
 import os
 import re
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
@@ -318,7 +320,7 @@ def text(
     text = re.sub(r" (n't\b|['’](?:s|m|re|ve|ll|d|t)\b|[.,;:!?)\]}…%]+(?!\w))", r'\1', text, flags=re.IGNORECASE)
     return re.sub(r'([(\[{$#]) ', r'\1', text).replace(' \n', '\n').replace('\n ', '\n')
 
-# %% ../nbs/01_tokenization.ipynb #d48f9962
+# %% ../nbs/01_tokenization.ipynb #bcb392ec
 @patch
 def unknown_share(
     self:Vocab,
@@ -329,18 +331,25 @@ def unknown_share(
     if not n: raise ValueError('there are no tokens to look up')
     return sum(token not in self.ids for tokens in token_lists for token in tokens) / n
 
-# %% ../nbs/01_tokenization.ipynb #5aa99902
+def write_whole(
+    path:Path, # File to write
+    data:bytes, # All that it shall hold
+)->Path: # The file written
+    "Write under another name, then rename: the file is there completely or not at all"
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.part')
+    part.write_bytes(data)
+    return part.replace(path)
+
+# %% ../nbs/01_tokenization.ipynb #cb1d2fa0
 @patch
 def save(
     self:Vocab,
     path:Path, # File to write
 )->Path: # The file written
-    "Write the tokens as JSON, whole or not at all"
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    part.write_text(json.dumps({'tokens': self.tokens}, ensure_ascii=False), encoding='utf-8')
-    return part.replace(path)
+    "Write the tokens as JSON"
+    return write_whole(path, json.dumps({'tokens': self.tokens}, ensure_ascii=False).encode())
 
 @patch(cls_method=True)
 def load(
@@ -348,7 +357,7 @@ def load(
     path:Path, # File that `save` wrote
 )->Vocab: # The vocabulary in it
     "Read a vocabulary back"
-    try: tokens = json.loads(Path(path).read_text(encoding='utf-8'))['tokens']
+    try: tokens = list(json.loads(Path(path).read_text(encoding='utf-8'))['tokens'])
     except (ValueError, KeyError, TypeError) as error: raise ValueError(f'{path} is not a saved vocabulary ({error!r})') from None
     return cls(tokens)
 
@@ -376,7 +385,7 @@ class SubwordTokenizer:
         "The text, exactly as it was"
         return ''.join(parts).replace('▁', ' ')[1:].replace(self.stand_in, '▁')
 
-# %% ../nbs/01_tokenization.ipynb #4907841a
+# %% ../nbs/01_tokenization.ipynb #e428d28a
 @patch(cls_method=True)
 def train(
     cls:SubwordTokenizer,
@@ -386,8 +395,7 @@ def train(
     shrink:bool=False, # Take the largest possible vocabulary if `vocab_size` is more; otherwise that is an error
 )->SubwordTokenizer: # Ready to use; `len` of it is the size reached
     "Learn `vocab_size` parts of words (unigram language model)"
-    model, path = io.BytesIO(), Path(path)
-    texts = [text.replace('\0', ' ') for text in check_texts(texts)]
+    model, texts = io.BytesIO(), [text.replace('\0', ' ') for text in check_texts(texts)]
     try: SentencePieceTrainer.train(sentence_iterator=iter(texts), model_writer=model, vocab_size=vocab_size, minloglevel=2,
             normalization_rule_name='identity', remove_extra_whitespaces=False, max_sentence_length=1 << 24, bos_id=-1, eos_id=-1)
     except RuntimeError as error:
@@ -396,10 +404,7 @@ def train(
         if most: raise ValueError(f'vocab_size={vocab_size}: these texts allow at most {most[1]}') from None
         if least: raise ValueError(f'vocab_size={vocab_size}: these texts need at least {least[1]}') from None
         raise
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    part.write_bytes(model.getvalue())
-    return cls(part.replace(path))
+    return cls(write_whole(path, model.getvalue()))
 
 # %% ../nbs/01_tokenization.ipynb #1b19f010
 def plot_lengths(

@@ -1,0 +1,216 @@
+"What the chapter on batching cannot show: real text, a learner on our loaders, ids on disk, and odd sizes"
+from textgraft.batching import (
+    ClassifierLoader,
+    LMLoader,
+    TextIds,
+    classifier_dataloaders,
+    lm_dataloaders,
+    predict_loader,
+)
+from textgraft.ids_on_disk import cached_ids
+from textgraft.reviews import small_reviews
+from textgraft.tokenization import SPECIAL_TOKENS, Vocab, tokenize
+
+import numpy as np
+import pytest
+import torch
+from fastai.learner import Learner
+from fastai.metrics import Perplexity, accuracy
+from fastai.text.data import LMDataLoader, Pad_Chunk, SortedDL, TensorText
+from fastai.text.learner import language_model_learner, text_classifier_learner
+from fastai.text.models.awdlstm import AWD_LSTM, awd_lstm_clas_config, awd_lstm_lm_config
+from fastai.torch_core import TensorCategory
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+LETTERS = Vocab([*SPECIAL_TOKENS, *map(str, range(3000))])
+LM = {**awd_lstm_lm_config, 'emb_sz': 8, 'n_hid': 12, 'n_layers': 1}
+CLAS = {**awd_lstm_clas_config, 'emb_sz': 8, 'n_hid': 12, 'n_layers': 1}
+sizes = st.lists(st.integers(1, 40), min_size=1, max_size=30)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope='module')
+def reviews():
+    corpus = small_reviews(120, 60, 60)
+    vocab = Vocab.from_tokens(tokenize(corpus.lm_texts()), min_freq=2)
+    return corpus, vocab
+
+
+def counter(lens):
+    "Texts of these lengths; over all of them, the ids count upwards"
+    stops = np.cumsum(lens) + 9
+    return [np.arange(stop - n, stop) for stop, n in zip(stops, lens)]
+
+
+def read(loader): return [(x.tolist(), y.tolist()) for x, y in loader]
+
+
+@settings(max_examples=80, deadline=None)
+@given(sizes, st.integers(1, 9), st.integers(1, 12), st.booleans())
+def test_lm_batches_are_fastais(lens, bs, seq_len, backwards):
+    texts = counter(lens)
+    if sum(lens) <= bs: return
+    ours = LMLoader(TextIds(texts, LETTERS, backwards=backwards), bs=bs, seq_len=seq_len)
+    theirs = LMDataLoader([torch.tensor(t[::-1].copy() if backwards else t) for t in texts], bs=bs, seq_len=seq_len)
+    assert read(ours) == read(theirs) and len(ours) == len(theirs)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes, st.integers(1, 9), st.integers(1, 12), st.integers(0, 3))
+def test_lm_invariants(lens, bs, seq_len, epoch):
+    if sum(lens) <= bs: return
+    loader = LMLoader(TextIds(counter(lens), LETTERS), bs=bs, seq_len=seq_len, shuffle=True, epoch=epoch)
+    stream = np.concatenate([counter(lens)[i] for i in loader.order()])
+    batches = list(loader)
+    x, y = (torch.cat(part, dim=1).numpy() for part in zip(*batches))
+    assert (x.ravel() == np.concatenate([stream[r * loader.lane:(r + 1) * loader.lane] for r in range(bs)])).all() # rows go on
+    assert len(set(x.ravel().tolist())) == x.size and sum(lens) - 1 - x.size < bs # each token at most once, few left out
+    assert (y[:, :-1] == x[:, 1:]).all()
+    places = {int(token): i for i, token in enumerate(stream)}
+    assert all(places[int(b)] == places[int(a)] + 1 for a, b in zip(x.ravel(), y.ravel())) # y is one later
+    for text in counter(lens): assert [places[int(t)] for t in text] == list(range(places[int(text[0])], places[int(text[0])] + len(text)))
+
+
+def test_epochs_follow_from_the_seed():
+    texts = counter([5] * 40)
+    def loader(**kwargs): return LMLoader(TextIds(texts, LETTERS), bs=4, seq_len=7, shuffle=True, **kwargs)
+    one = loader()
+    one.one_batch() # looking does not count
+    next(iter(one)) # nor does stopping early
+    first, second, third = read(one), read(one), read(one)
+    assert first != second != third and one.epoch == 3
+    assert read(loader(epoch=2)) == third and read(loader()) == first != read(loader(seed=43))
+    assert read(one.new(epoch=1)) == second and one.new().epoch == 3
+
+
+def test_ids_on_disk_make_the_same_batches(tmp_path, reviews):
+    corpus, vocab = reviews
+    stored = cached_ids(corpus.lm_texts(), tmp_path/'ids', vocab=vocab, progress=False)
+    memory = [vocab.encode(tokens) for tokens in tokenize(corpus.lm_texts())]
+    for backwards in (False, True):
+        a, b = (lm_dataloaders(ids, ids, vocab, bs=8, seq_len=20, backwards=backwards, device='cpu') for ids in (stored, memory))
+        assert read(a.train) == read(b.train) and read(a.valid) == read(b.valid)
+    assert isinstance(stored.ids, np.memmap) and stored.ids.dtype == np.uint16
+
+
+def test_language_model_learner_takes_the_loaders(reviews, capsys):
+    corpus, vocab = reviews
+    ids = vocab.encode_texts(corpus.lm_texts())
+    dls = lm_dataloaders(ids, ids[:30], vocab, bs=8, seq_len=20, device='cpu')
+    learn = language_model_learner(dls, AWD_LSTM, config=LM, pretrained=False, metrics=[accuracy, Perplexity()])
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(1, 1e-2)
+        assert learn.validate()[2] < len(vocab) and dls.train.epoch == 1
+        assert learn.predict('The film', n_words=4, no_bar=True).startswith('The film ')
+        learn.show_results(max_n=2)
+    assert 'prediction' in capsys.readouterr().out
+
+
+def test_classifier_learner_takes_the_loaders(reviews, capsys):
+    corpus, vocab = reviews
+    train = vocab.encode_texts(corpus.train.text), corpus.train.label.tolist()
+    valid = vocab.encode_texts(corpus.test.text), corpus.test.label.tolist()
+    dls = classifier_dataloaders(train, valid, vocab, corpus.classes, bs=16, device='cpu')
+    x, y = dls.one_batch()
+    assert type(x) is TensorText and type(y) is TensorCategory and dls.c == 2
+    learn = text_classifier_learner(dls, AWD_LSTM, config=CLAS, pretrained=False, metrics=accuracy)
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(1, 1e-2)
+        preds, targets = learn.get_preds()
+        assert [corpus.classes[i] for i in targets] == valid[1] # the order of the texts
+        label, number, probs = learn.predict(corpus.test.text[0])
+        assert label == corpus.classes[int(number)] and torch.allclose(probs, preds[0], atol=1e-5)
+        more, _ = learn.get_preds(dl=dls.test_dl(corpus.test.text.tolist()))
+        assert torch.allclose(more, preds, atol=1e-5)
+        loader, places = predict_loader(valid[0], vocab, bs=7, device='cpu')
+        again = torch.cat([learn.model(x)[0].softmax(1) for x, in loader])[places]
+        assert torch.allclose(torch.Tensor(again), torch.Tensor(preds), atol=1e-5)
+        learn.show_results(max_n=2)
+    assert 'prediction' in capsys.readouterr().out
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 200), min_size=2, max_size=200), st.integers(2, 40), st.integers(50, 2000), st.booleans())
+def test_classifier_invariants(lens, bs, max_tokens, shuffle):
+    loader = ClassifierLoader(TextIds([np.full(n, i + 9) for i, n in enumerate(lens)], LETTERS), bs=bs, max_tokens=max_tokens, shuffle=shuffle)
+    for _ in range(2):
+        expected, batches = len(loader), [x for x, in loader]
+        assert len(batches) == expected
+        assert sorted(int(row.max()) - 9 for x in batches for row in x) == list(range(len(lens))) # each text once
+        for x in batches:
+            here = (x != 1).sum(1).tolist()
+            assert here == sorted(here, reverse=True) and here[0] == x.shape[1] and 2 <= len(x) <= max(bs, 3)
+            assert x.numel() <= max_tokens or len(x) <= 3
+        if shuffle: assert batches[0].shape[1] == max(lens)
+        else: assert [x.shape[1] for x in batches] == sorted([x.shape[1] for x in batches], reverse=True)
+
+
+def test_validation_batches_are_fastais(reviews):
+    corpus, vocab = reviews
+    ids = vocab.encode_texts(corpus.test.text)
+    theirs = SortedDL([(TensorText(torch.tensor(t)),) for t in ids], bs=16, num_workers=0, before_batch=Pad_Chunk(seq_len=72))
+    ours, _ = predict_loader(ids, vocab, bs=16, device='cpu')
+    rows = [{tuple(r.tolist()) for x, in loader for r in x} for loader in (ours, theirs)]
+    assert sum(x.numel() for x, in ours) <= sum(x.numel() for x, in theirs) and len(rows[0]) == len(rows[1])
+    first = next(iter(theirs))[0]
+    assert next(iter(ours))[0].tolist() == first.tolist()
+
+
+def test_one_huge_text_costs_little():
+    texts = [np.full(270_000, 9)] + [np.full(100, 10)] * 200
+    loader, _ = predict_loader(texts, LETTERS, bs=64, max_tokens=50_000, device='cpu')
+    assert sum(x.numel() for x, in loader) < 2.2 * sum(map(len, texts))
+    dls = classifier_dataloaders((texts, ['a', 'b'] * 100 + ['a']), (texts[:3], 'aab'), LETTERS, ['a', 'b'], max_len=500, device='cpu')
+    assert max(x.shape[1] for x, _ in dls.train) == 500 and dls.train.dataset.n_cut == 1 and '1 cut to 500' in str(dls.train.dataset)
+
+
+def test_any_number_of_classes():
+    texts, labels = counter([5] * 12), list('abcd') * 3
+    dls = classifier_dataloaders((texts, labels), (texts, labels), LETTERS, list('abcd'), bs=4, device='cpu')
+    got = {tuple(row.tolist()): dls.vocab[1][int(y)] for x, ys in dls.valid for row, y in zip(x, ys)}
+    assert got == {tuple(t.tolist()): label for t, label in zip(texts, labels)} and dls.c == 4
+
+
+@pytest.mark.parametrize('labels, classes, message', [
+    (['a', 'a', 'a', 'a'], ['a', 'b'], r"no training text is labelled \['b'\]"),
+    (['a', 'b', 'c', 'a'], ['a', 'b'], "training text 2 is labelled 'c'"),
+    (['a', 'b', float('nan'), 'a'], ['a', 'b'], 'training text 2 is labelled nan'),
+    (['a', 'b', 'a'], ['a', 'b'], '4 training texts have 3 labels'),
+    (['a'] * 4, ['a'], 'two classes or more'),
+])
+def test_wrong_labels(labels, classes, message):
+    texts = counter([3] * 4)
+    with pytest.raises(ValueError, match=message):
+        classifier_dataloaders((texts, labels), (texts, list('abab')), LETTERS, classes, bs=2, device='cpu')
+
+
+def test_too_little_text():
+    with pytest.raises(ValueError, match='4 training texts are fewer than bs=64'):
+        classifier_dataloaders((counter([3] * 4), 'abab'), (counter([3] * 4), 'abab'), LETTERS, ['a', 'b'], device='cpu')
+    with pytest.raises(ValueError, match='12 validation tokens are too few for 64 lanes'):
+        lm_dataloaders(counter([30] * 4), counter([3] * 4), LETTERS, device='cpu')
+    with pytest.raises(ValueError, match='there are no texts'): lm_dataloaders([], [], LETTERS)
+    with pytest.raises(ValueError, match='text 1 has no tokens'): lm_dataloaders([np.arange(90), np.arange(0)], counter([90]), LETTERS)
+
+
+def test_tables_escape_what_they_show(reviews):
+    vocab = Vocab([*SPECIAL_TOKENS, '<b>', '$x$', '&amp;'])
+    dls = lm_dataloaders([np.arange(9, 12)] * 20, [np.arange(9, 12)] * 20, vocab, bs=2, seq_len=6, device='cpu')
+    html = dls.valid.batch_table(max_n=1).to_html()
+    assert '<b>' not in html and '&lt;b&gt;' in html and '&amp;amp;' in html
+
+
+def test_gradients_flow_in_a_plain_learner():
+    dls = lm_dataloaders(counter([20] * 20), counter([20] * 5), LETTERS, bs=4, seq_len=10, device='cpu')
+    model = torch.nn.Sequential(torch.nn.Embedding(len(LETTERS), 4), torch.nn.Linear(4, len(LETTERS)))
+    learn = Learner(dls, model)
+    with learn.no_bar(), learn.no_logging(): learn.fit(1)
+    assert torch.isfinite(model[0].weight).all()
