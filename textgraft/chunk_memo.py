@@ -36,7 +36,7 @@ def text_chunks(
         else: chunks.append(re.sub(' +', ' ', part + ' ' * (parts[i + 1][0] in '/#\\')))
     return chunks
 
-# %% ../nbs/appendix/chunk_memo.ipynb #f74c6f20
+# %% ../nbs/appendix/chunk_memo.ipynb #77850711
 REPEATED, FRAGILE = -1, -2 # instead of a number: the neighbours matter
 
 class ChunkMemo(dict):
@@ -51,12 +51,13 @@ class ChunkMemo(dict):
         self.specials = {chunk: tuple(part[ORTH] for part in parts) for chunk, parts in splitter.rules.items()}
         self.tokens, self.number_of = [], {} # each token and its number
         self.flat, self.ends = array('i'), array('q', [0]) # the tokens of chunk n are flat[ends[n]:ends[n+1]]
+        self.runs = bytearray() # whether chunk n is white space
         self.merges = {} # token -> rests of the sequences that spaCy merges, such as `:` `)`
         for chunk in self.specials:
             first, *rest = self.peel(chunk, {})
             if rest: self.merges.setdefault(first, []).append(tuple(rest))
 
-# %% ../nbs/appendix/chunk_memo.ipynb #48347ce8
+# %% ../nbs/appendix/chunk_memo.ipynb #36b5001f
 @patch
 def __missing__(
     self:ChunkMemo,
@@ -69,6 +70,7 @@ def __missing__(
             if token not in self.number_of: self.tokens.append(token); self.number_of[token] = len(self.tokens) - 1
         del self.flat[self.ends[-1]:] # left over if the last call was interrupted
         self.flat.extend(self.number_of[token] for token in tokens)
+        self.runs[len(self.ends) - 1:] = [isinstance(chunk, str) and chunk.isspace()]
         self.ends.append(len(self.flat))
         number = len(self.ends) - 2
     self[chunk] = number
@@ -111,17 +113,19 @@ def inside(
         start = match.end()
     return tuple(token for token in [*tokens, word[start:]] if token)
 
-# %% ../nbs/appendix/chunk_memo.ipynb #ae247f8c
+# %% ../nbs/appendix/chunk_memo.ipynb #c469a80b
 @patch
 def may_merge(
     self:ChunkMemo,
     tokens:tuple, # Tokens of one word
 )->bool: # Whether spaCy has an exception for a part of them
     "Is there a sequence among the tokens that spaCy knows as one exception?"
-    return len(tokens) > 1 and any(tokens[i + 1:i + 1 + len(rest)] == rest
-                                   for i, token in enumerate(tokens) for rest in self.merges.get(token, ()))
+    if self.merges.keys().isdisjoint(tokens[:-1]): return False
+    return any(tokens[i + 1:i + 1 + len(rest)] == rest for i, token in enumerate(tokens) for rest in self.merges.get(token, ()))
 
-# %% ../nbs/appendix/chunk_memo.ipynb #2b02c064
+# %% ../nbs/appendix/chunk_memo.ipynb #0a3aedab
+_re_same = re.compile(r'(\S)\1\1')
+
 @patch
 def work_out(
     self:ChunkMemo,
@@ -131,9 +135,10 @@ def work_out(
     if isinstance(chunk, tuple): return chunk
     if chunk == '': return (self.bos,)
     if chunk.isspace(): return tuple(t.text.replace(' ', '▁') for t in self.splitter(f'a{chunk}a'))[1:-1]
-    if self.rules[1](chunk) != chunk: return REPEATED
-    tokens, plain = [], chunk == chunk.lower() and not any(c in chunk for c in '/#\\') # rules 4 to 8 do nothing
-    for word in [chunk] if plain else self.after(3, chunk, 7).lower().split():
+    if _re_same.search(chunk): return REPEATED
+    sign = '/' in chunk or '#' in chunk or '\\' in chunk # if not, rules 4 and 5 have nothing to do; in lower case, nor have the others
+    plain, tokens = not sign and chunk == chunk.lower(), []
+    for word in [chunk] if plain else self.after(3 if sign else 5, chunk, 7).lower().split():
         part = self.peel(word, self.specials)
         if self.may_merge(part) and part != tuple(t.text for t in self.splitter(word)): return FRAGILE
         tokens += part
@@ -182,7 +187,21 @@ def by_line(
         row += map(self.__getitem__, line)
     return row
 
-# %% ../nbs/appendix/chunk_memo.ipynb #1ea793e1
+# %% ../nbs/appendix/chunk_memo.ipynb #bfd45427
+@patch
+def doubtful(
+    self:ChunkMemo,
+    numbers:np.ndarray, # Numbers of all chunks, one text after another
+    lens:list[int], # How many each text has
+)->np.ndarray: # Places of the texts that cannot be done chunk by chunk
+    "Texts with a `REPEATED` or `FRAGILE` chunk or with two equal words in a row"
+    is_word = (numbers < 0) | ~np.frombuffer(self.runs, bool)[numbers]
+    words, text = numbers[is_word], np.repeat(np.arange(len(lens)), lens)[is_word]
+    bad = words < 0
+    bad[1:] |= words[1:] == words[:-1]
+    return np.unique(text[bad])
+
+# %% ../nbs/appendix/chunk_memo.ipynb #18bbef93
 @patch
 def encode(
     self:ChunkMemo,
@@ -191,12 +210,14 @@ def encode(
     "Token numbers of many texts; number n stands for `self.tokens[n]`"
     if not len(texts): return np.zeros(0, np.int32), np.zeros(0, np.int64)
     with self.lock:
-        rows = [self.look_up(text) for text in texts]
-        chunks = np.fromiter(chain.from_iterable(rows), np.int64)
-        flat, ends = np.frombuffer(self.flat, np.int32), np.frombuffer(self.ends, np.int64)
+        lists = [text_chunks(self.rules[0](text)) for text in texts]
+        numbers, lens = np.fromiter(map(self.__getitem__, chain.from_iterable(lists)), np.int64), list(map(len, lists))
+        rows = np.split(numbers, np.cumsum(lens)[:-1])
+        for i in self.doubtful(numbers, lens): rows[i] = self.look_up(texts[i])
+        chunks, ends = np.concatenate(rows), np.frombuffer(self.ends, np.int64)
         sizes = ends[chunks + 1] - ends[chunks]
         place = np.arange(sizes.sum()) + np.repeat(ends[chunks] - (np.cumsum(sizes) - sizes), sizes)
-        return flat[place], np.add.reduceat(sizes, np.cumsum([0, *map(len, rows)])[:-1])
+        return np.frombuffer(self.flat, np.int32)[place], np.add.reduceat(sizes, np.cumsum([0, *map(len, rows)])[:-1])
 
 # %% ../nbs/appendix/chunk_memo.ipynb #b4d5ff11
 @contextmanager
