@@ -36,16 +36,16 @@ def pick(
     if not zipf: return entries[int(rng.random()*len(entries))]
     return entries[min(bisect(rank_shares(len(entries), zipf), rng.random()), len(entries)-1)]
 
-# %% ../nbs/appendix/grammar.ipynb #3ec292ab
+# %% ../nbs/appendix/grammar.ipynb #7b3e1e1c
 @dataclass(frozen=True)
 class Recipe:
     "What is built into the generated reviews"
-    agreement:float = 0.93 # Share of judging sentences whose mood is the review's label
-    contrast:float = 0.1 # Share of remarks that name both sides ("not the dull film I had feared")
-    zipf:float = 0.45 # How fast judging words grow rare with their rank: 0 = all equally frequent
+    agreement:float = 0.95 # Share of judging sentences whose mood is the review's label
+    contrast:float = 0.05 # Share of remarks that name both sides ("not the dull film I had feared")
+    zipf:float = 0.9 # How fast judging words grow rare with their rank: 0 = all equally frequent
     words:int = 100 # How many words of each judging list are used, on each side
-    remarks:tuple = (1, 1, 2, 2, 2, 3, 4, 6) # Judging sentences before the verdict, each entry equally likely
-    chatter:tuple = (0, 0, 0, 0, 0, 1, 2, 4) # Sentences about the plot and asides, each entry equally likely
+    remarks:tuple = (1, 1, 1, 1, 2, 2, 3) # Judging sentences before the verdict, each entry equally likely
+    chatter:tuple = (0, 0, 0, 0, 1, 1, 2) # Sentences about the plot and asides, each entry equally likely
     opening:float = 0.7 # Share of reviews that begin with an opening
     shouting:float = 0.02 # Share of judging words in capitals
     joins:tuple = (' ',)*17 + ('  ', '<br /><br />', '<br /><br />') # What stands between two sentences
