@@ -16,9 +16,9 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
-
 from bench.record import record
+
+import numpy as np
 
 TEXTS = ['train/neg', 'train/pos', 'test/neg', 'test/pos', 'unsup']
 

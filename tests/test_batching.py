@@ -5,6 +5,7 @@ from textgraft.batching import (
     TextIds,
     classifier_dataloaders,
     lm_dataloaders,
+    pad_texts,
     predict_loader,
 )
 from textgraft.ids_on_disk import cached_ids
@@ -16,9 +17,10 @@ import pytest
 import torch
 from fastai.learner import Learner
 from fastai.metrics import Perplexity, accuracy
-from fastai.text.data import LMDataLoader, Pad_Chunk, SortedDL, TensorText
+from fastai.text.data import LMDataLoader, Pad_Chunk, SortedDL, TensorText, pad_input_chunk
 from fastai.text.learner import language_model_learner, text_classifier_learner
 from fastai.text.models.awdlstm import AWD_LSTM, awd_lstm_clas_config, awd_lstm_lm_config
+from fastai.text.models.core import get_text_classifier
 from fastai.torch_core import TensorCategory
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -147,21 +149,48 @@ def test_classifier_invariants(lens, bs, max_tokens, shuffle):
         assert sorted(int(row.max()) - 9 for x in batches for row in x) == list(range(len(lens))) # each text once
         for x in batches:
             here = (x != 1).sum(1).tolist()
-            assert here == sorted(here, reverse=True) and here[0] == x.shape[1] and 2 <= len(x) <= max(bs, 3)
+            assert here == sorted(here, reverse=True) and 0 <= x.shape[1] - here[0] < 72 and 2 <= len(x) <= max(bs, 3)
             assert x.numel() <= max_tokens or len(x) <= 3
-        if shuffle: assert batches[0].shape[1] == max(lens)
-        else: assert [x.shape[1] for x in batches] == sorted([x.shape[1] for x in batches], reverse=True)
+        longest = [int((x != 1).sum(1).max()) for x in batches]
+        if shuffle: assert longest[0] == max(lens)
+        else: assert longest == sorted(longest, reverse=True)
 
 
-def test_validation_batches_are_fastais(reviews):
+def random_classifier(seq_len):
+    torch.manual_seed(0)
+    return get_text_classifier(AWD_LSTM, len(LETTERS), 2, seq_len=seq_len, config=CLAS, max_len=None).eval()
+
+
+FOUR = random_classifier(4)
+
+
+def difference(model, texts, rows):
+    "How far a batch is from reading each text alone"
+    with torch.no_grad(): return float(torch.stack([model(torch.tensor(t)[None])[0][0] for t in texts]).sub(model(rows)[0]).abs().max())
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.integers(1, 15), min_size=1, max_size=7))
+def test_padding_changes_no_result(lens):
+    texts = [np.arange(9, 9 + n) for n in sorted(lens, reverse=True)]
+    rows = pad_texts(texts, seq_len=4)
+    assert [row[row != 1].tolist() for row in rows] == [t.tolist() for t in texts] and difference(FOUR, texts, rows) < 1e-6
+
+
+def test_fastais_padding_still_changes_results():
+    "When this fails, fastai has been repaired: `row_starts` may go, and the chapter's paragraph on the fault with it"
+    texts = [np.arange(9, 9 + n) for n in (9, 6, 5)]
+    rows = torch.stack([row for row, in pad_input_chunk([(torch.tensor(t),) for t in texts], seq_len=4)])
+    assert difference(FOUR, texts, rows) > 1e-4
+
+
+def test_where_fastais_padding_is_right_ours_is_the_same(reviews):
     corpus, vocab = reviews
-    ids = vocab.encode_texts(corpus.test.text)
+    ids = sorted(vocab.encode_texts(corpus.test.text), key=len)[:32] # of one step each
+    assert max(map(len, ids)) <= 72
     theirs = SortedDL([(TensorText(torch.tensor(t)),) for t in ids], bs=16, num_workers=0, before_batch=Pad_Chunk(seq_len=72))
     ours, _ = predict_loader(ids, vocab, bs=16, device='cpu')
-    rows = [{tuple(r.tolist()) for x, in loader for r in x} for loader in (ours, theirs)]
-    assert sum(x.numel() for x, in ours) <= sum(x.numel() for x, in theirs) and len(rows[0]) == len(rows[1])
-    first = next(iter(theirs))[0]
-    assert next(iter(ours))[0].tolist() == first.tolist()
+    for (a,), (b,) in zip(ours, theirs, strict=True): assert a.shape == b.shape and sorted(a.tolist()) == sorted(b.tolist())
 
 
 def test_one_huge_text_costs_little():

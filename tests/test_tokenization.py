@@ -182,7 +182,7 @@ def subwords(tmp_path_factory):
 
 def test_two_subword_models_do_not_share_a_file(tmp_path, subwords, capfd, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    other = SubwordTokenizer.train(['abc abd'] * 50, 8, tmp_path/'new folder'/'other.model')
+    other = SubwordTokenizer.train(['one two'] * 50, 8, tmp_path/'new folder'/'other.model')
     assert len(subwords) == 300 and len(other) == 8
     assert [p.name for p in tmp_path.rglob('*') if p.is_file()] == ['other.model'] # nothing in the working folder
     out, err = capfd.readouterr()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TokenIds', 'join_ids', 'TokenCounter', 'fingerprint', 'write_ids', 'read_ids', 'cached_ids', 'make_ids']
 
-# %% ../nbs/appendix/ids_on_disk.ipynb #e13967d2
+# %% ../nbs/appendix/ids_on_disk.ipynb #317b5f00
 import hashlib
 import json
 import os
@@ -17,10 +17,10 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from .tokenization import Vocab, check_texts, token_batches
+
 import numpy as np
 import spacy
-
-from .tokenization import Vocab, check_texts, token_batches
 
 # %% ../nbs/appendix/ids_on_disk.ipynb #65c45c78
 class TokenIds:
@@ -89,7 +89,7 @@ def _head(header):
     raw += b' ' * (-len(raw) % 8)
     return len(raw).to_bytes(8, 'little') + raw
 
-# %% ../nbs/appendix/ids_on_disk.ipynb #a67b5813
+# %% ../nbs/appendix/ids_on_disk.ipynb #8f3302f7
 def write_ids(
     path:Path, # File to write
     key:str, # Fingerprint of texts and settings
@@ -105,7 +105,7 @@ def write_ids(
               'ids': {'dtype': code, 'shape': [int(offsets[-1])], 'data_offsets': ends[1:]}}
     part, digest = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.part'), hashlib.blake2b(digest_size=16)
     with part.open('wb') as file:
-        file.write(size := _head(header))
+        file.write(_head(header))
         for block in chain([offsets], (block.astype(kind) for block in blocks)):
             digest.update(block.tobytes())
             file.write(block.tobytes())

@@ -9,7 +9,7 @@ __all__ = ['SPECIAL_TOKENS', 'UNK', 'PAD', 'BOS', 'EOS', 'FLD', 'REP', 'WREP', '
            'shared_memo', 'token_batches', 'tokenize', 'Vocab', 'undo_special', 'write_whole', 'SubwordTokenizer',
            'plot_lengths']
 
-# %% ../nbs/01_tokenization.ipynb #c63f2fae
+# %% ../nbs/01_tokenization.ipynb #0b3b1786
 import html
 import io
 import json
@@ -23,6 +23,8 @@ from functools import lru_cache
 from itertools import chain, repeat
 from pathlib import Path
 
+from .chunk_memo import ChunkMemo, in_processes, text_chunks
+
 import matplotlib.pyplot as plt
 import numpy as np
 import spacy
@@ -31,8 +33,6 @@ from matplotlib.figure import Figure
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from spacy.symbols import ORTH
 from tqdm import tqdm
-
-from .chunk_memo import ChunkMemo, in_processes, text_chunks
 
 # %% ../nbs/01_tokenization.ipynb #60d4a925
 SPECIAL_TOKENS = 'xxunk xxpad xxbos xxeos xxfld xxrep xxwrep xxup xxmaj'.split()
