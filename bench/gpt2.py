@@ -1,6 +1,6 @@
 """GPT-2 small's size with random weights: what a token costs, four ways.
 
-    python -m bench.gpt2 [--new 40] [--repeat 3] [--threads N] [--json FILE]
+    python -m bench.gpt2 [--new 40] [--prompts 6 200] [--repeat 3] [--threads N] [--no-record]
 
 naive       reads everything again for each token, as the original lesson's code would in a loop
 cached      keeps keys and values: the loop of chapter 5
@@ -10,14 +10,10 @@ generate()  transformers, called directly
 All four choose the same tokens, which is checked. The ways take turns, so that a busy machine slows them all alike.
 """
 import argparse
-import json
-import platform
 import statistics
 import time
-from datetime import date
-from importlib.metadata import version
-from pathlib import Path
 
+from bench.record import record
 from textgraft.gpt2 import GPT2, generate_ids, greedy_cached, greedy_naive, train_bpe
 
 import torch
@@ -60,23 +56,20 @@ def main(argv=None):
     parser.add_argument('--prompts', type=int, nargs='+', default=[6, 200], help='lengths of the prompts')
     parser.add_argument('--repeat', type=int, default=3)
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
-    parser.add_argument('--json', type=Path, help='write the figures to this file')
+    parser.add_argument('--no-record', action='store_true', help='leave results/gpt2.json as it is')
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     gpt2, rows = gpt2_small(), []
     with torch.inference_mode():
         for length in args.prompts:
             seconds, returned = measure(ways(gpt2, 'x'*length, args.new), args.repeat)
+            speeds = {name: args.new/s for name, s in seconds.items()}
             same = all(ids == returned['naive'] for ids in returned.values())
-            rows.append({'prompt': length, 'new': args.new, 'same tokens': same,
-                **{name: round(len(returned[name])/s, 2) for name, s in seconds.items()}})
-            print(f'prompt of {length}, {args.new} new tokens, tokens/s:',
-                ', '.join(f'{name} {rows[-1][name]:.1f}' for name in seconds), '' if same else 'DIFFERENT TOKENS', flush=True)
-    if args.json:
-        packages = {name: version(name) for name in ('torch', 'transformers', 'tokenizers')}
-        args.json.write_text(json.dumps(dict(command=f'python -m bench.gpt2 --new {args.new} --repeat {args.repeat}',
-            date=date.today().isoformat(), machine=dict(threads=args.threads, processor=platform.machine(), system=platform.system()),
-            versions={'python': platform.python_version(), **packages}, unit='tokens per second', rows=rows), indent=1)+'\n', encoding='utf-8')
+            rows.append({'prompt': length, 'new tokens': args.new, 'same tokens': same, 'tokens per second': speeds})
+            print(f'prompt of {length}, {args.new} new tokens; tokens per second:',
+                ', '.join(f'{name} {speed:.1f}' for name, speed in speeds.items()), '' if same else 'DIFFERENT TOKENS', flush=True)
+    if not args.no_record:
+        print(record('gpt2', {'threads': args.threads, 'rows': rows}, ('textgraft', 'torch', 'transformers', 'tokenizers')))
     return 0 if all(row['same tokens'] for row in rows) else 1
 
 

@@ -77,6 +77,7 @@ def no_noise(request, capfd):
     "Nothing is written to stderr, and nothing warns"
     with warnings.catch_warnings():
         warnings.simplefilter('error')
+        warnings.filterwarnings('ignore', 'Deprecated in 0.9.0: BPE', DeprecationWarning) # transformers 5.15 to tokenizers
         yield
     if request.function.__name__ not in NOISY: assert capfd.readouterr().err == ''
 
@@ -498,3 +499,8 @@ def test_bad_training_input(gpt2):
     with pytest.raises(ValueError, match='257'): train_bpe(TEXTS, 100)
     with pytest.raises(ValueError, match='do not fill'): lm_blocks(['A'], gpt2.tokenizer, 64)
     with pytest.raises(ValueError, match='heads'): new_gpt2(gpt2.tokenizer, width=10, heads=4)
+
+
+def test_the_chapter_asks_for_new_tokens_only():
+    chapter = (Path(__file__).parent.parent/'nbs/05_gpt2.ipynb').read_text(encoding='utf-8')
+    assert 'max_new_tokens' in chapter and 'max_length=' not in chapter

@@ -50,7 +50,7 @@ def byte_letters(
     hidden = [byte for byte in range(256) if byte not in visible]
     return {byte: chr(byte) for byte in visible} | {byte: chr(256+i) for i, byte in enumerate(hidden)}
 
-# %% ../nbs/05_gpt2.ipynb #53470890
+# %% ../nbs/05_gpt2.ipynb #ff15746e
 def join_pair(
     pieces:list[str], # A word in pieces
     pair:tuple[str,str], # Two neighbours that become one
@@ -68,11 +68,11 @@ def split_word(
 )->list[str]: # Its tokens
     "Cut a word into tokens"
     pieces, rank = list(word), {pair: i for i, pair in enumerate(merges)}
-    while pairs := [pair for pair in zip(pieces, pieces[1:], strict=False) if pair in rank]:
+    while pairs := [pair for pair in zip(pieces, pieces[1:]) if pair in rank]:
         pieces = join_pair(pieces, min(pairs, key=rank.get))
     return pieces
 
-# %% ../nbs/05_gpt2.ipynb #cf7b414a
+# %% ../nbs/05_gpt2.ipynb #dd19862d
 def learn_merges(
     counts:dict[str,int], # How often each word occurs
     n:int, # Merges to learn
@@ -82,7 +82,7 @@ def learn_merges(
     for _ in range(n):
         pairs = Counter()
         for word, pieces in words.items():
-            for pair in zip(pieces, pieces[1:], strict=False): pairs[pair] += counts[word]
+            for pair in zip(pieces, pieces[1:]): pairs[pair] += counts[word]
         if not pairs: break
         merges.append(max(pairs, key=lambda pair: (pairs[pair], *(-known.index(piece) for piece in pair))))
         known.append(''.join(merges[-1]))
@@ -103,7 +103,7 @@ def train_bpe(
     tokenizer.pad_token, tokenizer.padding_side = tokenizer.eos_token, 'left'
     return tokenizer
 
-# %% ../nbs/05_gpt2.ipynb #44cc92e8
+# %% ../nbs/05_gpt2.ipynb #c378fe59
 def new_gpt2(
     tokenizer:GPT2Tokenizer, # Its length is the model's vocabulary
     layers:int=2, # Blocks, one after another
@@ -114,9 +114,9 @@ def new_gpt2(
 )->GPT2: # Untrained
     "A GPT-2 with random weights"
     if width % heads: raise ValueError(f'width {width} cannot be shared by {heads} heads: take a multiple of {heads}')
-    end, off = tokenizer.eos_token_id, dict(resid_pdrop=0., embd_pdrop=0., attn_pdrop=0.)
+    end, no_dropout = tokenizer.eos_token_id, dict(resid_pdrop=0., embd_pdrop=0., attn_pdrop=0.)
     config = GPT2Config(vocab_size=len(tokenizer), n_positions=context, n_embd=width, n_layer=layers, n_head=heads,
-        bos_token_id=end, eos_token_id=end, **off)
+        initializer_range=0.02*(768/width)**0.5, bos_token_id=end, eos_token_id=end, **no_dropout)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return GPT2(tokenizer, GPT2LMHeadModel(config).eval())
@@ -143,14 +143,14 @@ class Logits(Module):
 
     def forward(self, ids): return self.model(ids, use_cache=False).logits
 
-# %% ../nbs/05_gpt2.ipynb #df087c8f
+# %% ../nbs/05_gpt2.ipynb #4bf42018
 def train_gpt2(
     gpt2:GPT2, # Changed in place
     texts:list[str], # What to learn from
     valid:list[str], # What to measure on after each epoch
     steps:int, # About how many batches to learn from
-    bs:int=32, # Blocks in a batch
-    lr:float=4e-3, # Highest learning rate
+    bs:int=8, # Blocks in a batch
+    lr:float=1e-2, # Highest learning rate
     seed:int=42, # Order of the blocks
     device:str='cpu', # Where to train
 )->Learner: # Its table shows loss and perplexity
@@ -273,14 +273,14 @@ def token_table(
     texts = [tokenizer.decode([i]) for i in ids]
     return pd.DataFrame({'token': tokenizer.convert_ids_to_tokens(ids), 'text': texts, 'id': ids})
 
-# %% ../nbs/05_gpt2.ipynb #8fcdc2fd
+# %% ../nbs/05_gpt2.ipynb #5e4cae2b
 def plot_next_tokens(
     tables:dict[str,pd.DataFrame], # Title -> table from `next_tokens`
 )->plt.Figure: # One row of bars per table, over the tokens of the first
     "Bar charts of next-token tables, side by side"
-    fig, axes = plt.subplots(1, len(tables), figsize=(2.6*len(tables), 3), sharey=True, squeeze=False, layout='constrained')
+    fig, axes = plt.subplots(1, len(tables), figsize=(2.6*len(tables), 3), sharex=True, sharey=True, squeeze=False, layout='constrained')
     first = next(iter(tables.values())).token.tolist()[::-1]
-    for ax, (title, table) in zip(axes[0], tables.items(), strict=True):
+    for ax, (title, table) in zip(axes[0], tables.items()):
         ax.barh(first, table.set_index('token').probability.reindex(first, fill_value=0), color='#4c72b0')
         ax.set(title=title, xlabel='probability')
     plt.close(fig)
@@ -358,7 +358,7 @@ def generate_ids(
     rows = out[:, batch['input_ids'].shape[1]:].tolist()
     return [row[:row.index(end)] if end in row else row for row in rows]
 
-# %% ../nbs/05_gpt2.ipynb #f807619e
+# %% ../nbs/05_gpt2.ipynb #62543959
 @delegates(generate_ids)
 def generate(
     gpt2:GPT2, # Tokenizer and model
@@ -373,10 +373,10 @@ def generate(
     for mark in [stop] if isinstance(stop, str) else stop:
         texts = [text[:text.index(mark)+len(mark)] if mark in text else text for text in texts]
     given = [prompts] if isinstance(prompts, str) else prompts
-    full = [(start.rstrip(' ') if strip_space else start) + text for start, text in zip(given, texts, strict=True)]
+    full = [(start.rstrip(' ') if strip_space else start) + text for start, text in zip(given, texts)]
     return full[0] if isinstance(prompts, str) else full
 
-# %% ../nbs/05_gpt2.ipynb #d80685fb
+# %% ../nbs/05_gpt2.ipynb #9f17011c
 @torch.inference_mode()
 def token_bits(
     gpt2:GPT2, # Tokenizer and model
@@ -389,7 +389,7 @@ def token_bits(
         ids = pad_sequence([torch.tensor(rows[i]) for i in part], batch_first=True).to(gpt2.model.device)
         logits = gpt2.model(ids[:, :-1], use_cache=False).logits.float().transpose(1, 2)
         nats = cross_entropy(logits, ids[:, 1:], reduction='none').cpu().numpy()
-        for i, row in zip(part, nats, strict=True): bits[i] = row[:len(rows[i])-1]/np.log(2)
+        for i, row in zip(part, nats): bits[i] = row[:len(rows[i])-1]/np.log(2)
     return bits
 
 # %% ../nbs/05_gpt2.ipynb #ffb054e8
@@ -408,7 +408,7 @@ def text_bits(
     bits = iter(token_bits(gpt2, [window for text in windows for window in text]))
     return [np.concatenate([next(bits)[n-stride if i else 0:] for i in range(len(text))]) for text in windows]
 
-# %% ../nbs/05_gpt2.ipynb #570891f0
+# %% ../nbs/05_gpt2.ipynb #dbe65694
 def surprise(
     gpt2:GPT2, # Tokenizer and model
     text:str, # What to judge
@@ -424,7 +424,7 @@ def show_surprise(
 )->HTML: # The text, each token on a ground of its own; point at one to see its bits
     "A text coloured by surprise"
     marks = [f'<span title="{bits:.1f} bits" style="color:#222; background:rgba(238,119,51,{min(bits/most, 1):.2f})">'
-        f'{escape(text)}</span>' for text, bits in zip(table.text, table.bits, strict=True)]
+        f'{escape(text)}</span>' for text, bits in zip(table.text, table.bits)]
     return HTML(f'<p style="background:#fff; padding:6px; line-height:1.8; white-space:pre-wrap">{"".join(marks)}</p>')
 
 # %% ../nbs/05_gpt2.ipynb #28e60196
