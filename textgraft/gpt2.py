@@ -273,12 +273,12 @@ def token_table(
     texts = [tokenizer.decode([i]) for i in ids]
     return pd.DataFrame({'token': tokenizer.convert_ids_to_tokens(ids), 'text': texts, 'id': ids})
 
-# %% ../nbs/05_gpt2.ipynb #5e4cae2b
+# %% ../nbs/05_gpt2.ipynb #e48a6818
 def plot_next_tokens(
     tables:dict[str,pd.DataFrame], # Title -> table from `next_tokens`
 )->plt.Figure: # One row of bars per table, over the tokens of the first
     "Bar charts of next-token tables, side by side"
-    fig, axes = plt.subplots(1, len(tables), figsize=(2.6*len(tables), 3), sharex=True, sharey=True, squeeze=False, layout='constrained')
+    fig, axes = plt.subplots(1, len(tables), figsize=(2.2*len(tables), 2.6), sharex=True, sharey=True, squeeze=False, layout='constrained')
     first = next(iter(tables.values())).token.tolist()[::-1]
     for ax, (title, table) in zip(axes[0], tables.items()):
         ax.barh(first, table.set_index('token').probability.reindex(first, fill_value=0), color='#4c72b0')
