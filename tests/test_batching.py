@@ -193,12 +193,13 @@ def test_where_fastais_padding_is_right_ours_is_the_same(reviews):
     for (a,), (b,) in zip(ours, theirs, strict=True): assert a.shape == b.shape and sorted(a.tolist()) == sorted(b.tolist())
 
 
-def test_one_huge_text_costs_little():
+def test_one_huge_text_costs_little(capsys):
     texts = [np.full(270_000, 9)] + [np.full(100, 10)] * 200
     loader, _ = predict_loader(texts, LETTERS, bs=64, max_tokens=50_000, device='cpu')
     assert sum(x.numel() for x, in loader) < 2.2 * sum(map(len, texts))
     dls = classifier_dataloaders((texts, ['a', 'b'] * 100 + ['a']), (texts[:3], 'aab'), LETTERS, ['a', 'b'], max_len=500, device='cpu')
     assert max(x.shape[1] for x, _ in dls.train) == 500 and dls.train.dataset.n_cut == 1 and '1 cut to 500' in str(dls.train.dataset)
+    assert capsys.readouterr().out == '2 texts are longer than 500 tokens; their start is kept\n'
 
 
 def test_any_number_of_classes():

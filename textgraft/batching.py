@@ -24,7 +24,7 @@ from fastcore.foundation import L
 from IPython.display import display
 from matplotlib.figure import Figure
 
-# %% ../nbs/02_batching.ipynb #fb474b2b
+# %% ../nbs/02_batching.ipynb #a8b95bef
 class TextIds:
     "Texts as ids, for our loaders"
     n_inp, loss_func, sep = 1, CrossEntropyLossFlat(), ' ' # what fastai asks a data set for
@@ -37,22 +37,23 @@ class TextIds:
         classes:list[str]|None=None, # Names of the classes
         max_len:int|None=None, # Longer texts are cut; None keeps all
         backwards:bool=False, # Read every text from its end
+        keep:str='start', # What is kept of a text that is cut: its 'start' or its 'end'
     ):
+        if keep not in ('start', 'end'): raise ValueError(f"keep={keep!r}: use 'start' or 'end'")
         if not hasattr(texts, 'offsets'): texts = join_ids(texts)
-        self.words, self.targets, self.classes, self.backwards, self.max_len = words, targets, classes, backwards, max_len
+        self.words, self.targets, self.classes, self.how = words, targets, classes, dict(max_len=max_len, backwards=backwards, keep=keep)
         self.ids, self.starts, self.lens = texts.ids, np.asarray(texts.offsets[:-1]), np.diff(texts.offsets)
         if not self.lens.all(): raise ValueError(f'text {self.lens.argmin()} has no tokens: tokenize gives each text an xxbos')
-        self.n_cut = 0 if max_len is None else int((self.lens > max_len).sum())
-        if max_len is not None: self.lens = np.minimum(self.lens, max_len)
+        over = np.maximum(self.lens - (max_len or self.lens), 0) # tokens to be cut
+        self.n_cut, self.lens = int((over > 0).sum()), self.lens - over
+        if keep == 'end': self.starts = self.starts + over
         self.vocab, self.c = (words.tokens, None) if classes is None else (L([words.tokens, L(classes)]), len(classes))
 
     def __len__(self): return len(self.lens)
     def __getitem__(self, i):
-        ids = np.asarray(self.ids[self.starts[i]:self.starts[i] + self.lens[i]], dtype=np.int64)
-        return ids[::-1] if self.backwards else ids
-    def __repr__(self): return f'{len(self):,} texts, {self.lens.sum():,} tokens' + f', {self.n_cut} cut to {self.max_len}' * bool(self.n_cut)
+        return np.asarray(self.ids[self.starts[i]:self.starts[i] + self.lens[i]][::-1 if self.how['backwards'] else 1], dtype=np.int64)
 
-# %% ../nbs/02_batching.ipynb #803cc371
+# %% ../nbs/02_batching.ipynb #05c83151
 def as_text_ids(
     texts:list|None, # Raw texts, arrays of ids, or `TextIds`
     like:TextIds, # Whose vocabulary and direction to use
@@ -60,7 +61,7 @@ def as_text_ids(
     "So that `learn.predict` and `dls.test_dl` take raw texts"
     if texts is None or isinstance(texts, TextIds): return texts
     texts = like.words.encode_texts(texts) if isinstance(texts[0], str) else texts
-    return TextIds(texts, like.words, classes=like.classes, max_len=like.max_len, backwards=like.backwards)
+    return TextIds(texts, like.words, classes=like.classes, **like.how)
 
 @patch
 def decode(
@@ -70,7 +71,10 @@ def decode(
 )->tuple: # Text, and perhaps the name of the class
     "A row of a batch for people"
     ids = [i for i in sample[0].tolist() if i != self.words[PAD]]
-    return (self.words.text(ids[::-1] if self.backwards else ids), *(self.classes[int(y)] for y in sample[1:] if self.classes))
+    return (self.words.text(ids[::-1] if self.how['backwards'] else ids), *(self.classes[int(y)] for y in sample[1:] if self.classes))
+
+@patch
+def __repr__(self:TextIds): return f'{len(self):,} texts, {self.lens.sum():,} tokens' + f', {self.n_cut} cut to {self.lens.max()}' * bool(self.n_cut)
 
 @patch(as_prop=True)
 def tokenizer(self:TextIds): return self # `LMLearner.predict` asks it for `sep`
@@ -105,7 +109,7 @@ class LMLoader(TextLoader):
     def get_idxs(self): return range(self.n)
     def order(self): return self.dice().permutation(len(self.dataset)) if self.shuffle else np.arange(len(self.dataset))
 
-# %% ../nbs/02_batching.ipynb #dbe8fef3
+# %% ../nbs/02_batching.ipynb #07ca12b3
 @patch
 def create_batches(
     self:LMLoader,
@@ -119,7 +123,7 @@ def create_batches(
         place = lanes + np.arange(start, min(start + self.seq_len, self.lane) + 1)
         rank = np.searchsorted(ends, place, side='right')
         text, left = order[rank], ends[rank] - place
-        ids = ds.ids[ds.starts[text] + (left - 1 if ds.backwards else ds.lens[text] - left)]
+        ids = ds.ids[ds.starts[text] + (left - 1 if ds.how['backwards'] else ds.lens[text] - left)]
         ids = torch.from_numpy(ids.astype(np.int64))
         yield ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
 
@@ -316,7 +320,7 @@ def label_numbers(
     if missing: raise ValueError(f'no {name} text is labelled {missing}: a class must be in training and in validation')
     return np.array([number[label] for label in labels])
 
-# %% ../nbs/02_batching.ipynb #993ed3f7
+# %% ../nbs/02_batching.ipynb #f69dd6ee
 def classifier_dataloaders(
     train:tuple, # Ids of each training text, and their labels
     valid:tuple, # Ids of each validation text, and their labels
@@ -328,16 +332,18 @@ def classifier_dataloaders(
     backwards:bool=False, # Read every text from its end
     device:str|None=None, # None: the GPU where there is one
     max_tokens:int=100_000, # At most so many tokens in a batch, padding included
+    keep:str='start', # What is kept of a text that is cut: its 'start' or its 'end'
 )->DataLoaders: # `.train` shuffles, `.valid` does not
     "Classifier batches: texts of similar length together, padded as fastai's text classifier expects"
     classes = list(classes)
     if len(train[0]) < bs: raise ValueError(f'{len(train[0])} training texts are fewer than bs={bs}: lower bs')
     targets = [label_numbers(name, *part, classes) for name, part in (('training', train), ('validation', valid))]
-    datasets = [TextIds(part[0], vocab, target, classes, max_len, backwards) for part, target in zip((train, valid), targets, strict=True)]
+    datasets = [TextIds(part[0], vocab, target, classes, max_len, backwards, keep) for part, target in zip((train, valid), targets, strict=True)]
+    if n := sum(ds.n_cut for ds in datasets): print(f'{n} texts are longer than {max_len} tokens; their {keep} is kept')
     return DataLoaders(*[ClassifierLoader(ds, bs=bs, max_tokens=max_tokens, shuffle=i == 0, seed=seed) for i, ds in enumerate(datasets)],
                        device=device or pick_device())
 
-# %% ../nbs/02_batching.ipynb #19c81b3e
+# %% ../nbs/02_batching.ipynb #65fdbf3d
 def predict_loader(
     ids:list[np.ndarray]|TokenIds, # Ids of each text
     vocab:Vocab, # What the ids stand for
@@ -346,8 +352,9 @@ def predict_loader(
     backwards:bool=False, # Read every text from its end
     device:str|None=None, # None: the GPU where there is one
     max_tokens:int=100_000, # At most so many tokens in a batch, padding included
+    keep:str='start', # What is kept of a text that is cut: its 'start' or its 'end'
 )->tuple[ClassifierLoader, np.ndarray]: # Batches without labels; for each text the place of its result
     "Sorted batches, and `places`: `results[places]` is in the order of `ids`"
-    data = TextIds(ids, vocab, max_len=max_len, backwards=backwards)
+    data = TextIds(ids, vocab, max_len=max_len, backwards=backwards, keep=keep)
     loader = ClassifierLoader(data, bs=bs, max_tokens=max_tokens, device=device or pick_device())
     return loader, np.argsort(loader.get_idxs(), kind='stable')
