@@ -36,11 +36,11 @@ def pick(
     if not zipf: return entries[int(rng.random()*len(entries))]
     return entries[min(bisect(rank_shares(len(entries), zipf), rng.random()), len(entries)-1)]
 
-# %% ../nbs/appendix/grammar.ipynb #7b3e1e1c
+# %% ../nbs/appendix/grammar.ipynb #2a6e640a
 @dataclass(frozen=True)
 class Recipe:
     "What is built into the generated reviews"
-    agreement:float = 0.95 # Share of judging sentences whose mood is the review's label
+    agreement:float = 0.93 # Share of judging sentences whose mood is the review's label
     contrast:float = 0.05 # Share of remarks that name both sides ("not the dull film I had feared")
     zipf:float = 0.9 # How fast judging words grow rare with their rank: 0 = all equally frequent
     words:int = 100 # How many words of each judging list are used, on each side
