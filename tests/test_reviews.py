@@ -96,7 +96,7 @@ def test_shape_and_length(small):
     assert small.classes == ['neg', 'pos'] and majority_baseline(small) == 0.5
     assert list(small.unlabelled) == ['text']
     lengths = pd.Series([len(re.findall(r'\w+|[^\w\s]', text)) for text in small.unlabelled.text])
-    assert 40 <= lengths.mean() <= 62 and lengths.quantile(0.05) <= 25 and lengths.max() >= 150
+    assert 40 <= lengths.mean() <= 62 and lengths.quantile(0.05) <= 25 and lengths.max() >= 100
 
 
 QUIRKS = {'break': r'<br /><br />', 'entity': r'&amp;', 'quote': r'&quot;', 'copyright': r'&copy;', 'shout': r'\b[A-Z]{5,}\b',
