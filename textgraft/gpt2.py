@@ -165,7 +165,7 @@ def train_gpt2(
     gpt2.model.eval()
     return learn
 
-# %% ../nbs/05_gpt2.ipynb #8396e87d
+# %% ../nbs/05_gpt2.ipynb #ba89f173
 def check_fit(
     tokenizer:GPT2Tokenizer, # Or any other of transformers
     model:GPT2LMHeadModel, # Or any other of transformers
@@ -187,6 +187,7 @@ def load_gpt2(
     check_fit(tokenizer, model)
     tokenizer.pad_token, tokenizer.padding_side = tokenizer.eos_token, 'left'
     tokenizer.clean_up_tokenization_spaces, tokenizer.model_max_length, model.config.pad_token_id = False, 10**30, None
+    model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id)
     return GPT2(tokenizer, model.float().to(device).eval())
 
 # %% ../nbs/05_gpt2.ipynb #6811132b
