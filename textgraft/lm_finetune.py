@@ -247,12 +247,11 @@ def finetune_lm(
 )->LMLearner: # fastai's learner, trained
     "Fine-tune a language model (ULMFiT, section 3.2), from its checkpoint if there is one"
     if epochs < 1: raise ValueError(f'epochs={epochs}: at least one is needed')
-    torch.manual_seed(seed)
     learn = lm_learner(lm, lm_dataloaders(train, valid, lm.vocab, bs, seq_len, seed, lm.config['backwards']))
-    texts = fingerprint([t.tolist() for t in train], lm.vocab.tokens)[:12]
-    about = dict(lm.config, vocab=len(lm.vocab), texts=texts, bs=bs, seq_len=seq_len, seed=seed)
+    torch.manual_seed(seed)
+    about = dict(lm.config, vocab=len(lm.vocab), bs=bs, seq_len=seq_len, seed=seed, texts=fingerprint([t.tolist() for t in train])[:12])
     for part, first, n, rate in [('frozen', -1, frozen_epochs, frozen_lr), ('thawed', 0, epochs, lr)]:
-        learn.freeze_to(first)
+        if n: learn.freeze_to(first)
         if n: fit_resumable(learn, n, rate, folder and Path(folder)/f'{part}.pt', dict(about, part=part, epochs=n, lr=rate))
     return learn
 
