@@ -312,8 +312,7 @@ def review_lm(
     lm = carry_over(general_lm(cfg, backwards), vocab)
     finetune_lm(lm, ids, valid_ids, cfg.lm_epochs, cfg.lm_lr, frozen_lr=cfg.lm_lr, bs=cfg.lm_bs, seq_len=cfg.seq_len,
                 seed=cfg.seed, folder=folder.with_suffix('.checkpoints'))
-    save_lm(lm, folder, about)
-    return lm
+    return save_lm(lm, folder, about) and lm
 
 # %% ../nbs/03_lm_finetune.ipynb #30f8f6d0
 @torch.no_grad()
@@ -365,5 +364,4 @@ def generate(
         if words[-1] == lm.vocab[BOS]: break
         step = torch.tensor([[words[-1]]], device=next(lm.model.parameters()).device)
         probs = lm.model(step)[0][0, -1].float().softmax(-1).cpu()
-    lm.model.reset()
     return lm.vocab.text(words)
