@@ -2,6 +2,7 @@
 
 A test that fails with 'upstream fixed' is good news: remove the work-around and its section of the appendix.
 """
+import shutil
 import subprocess
 import sys
 import warnings
@@ -133,14 +134,20 @@ def test_fetch_says_what_to_do_without_a_network(monkeypatch):
     assert nowhere in str(error.value) and f'unpack the archive to {folder}' in str(error.value)
 
 
-def test_fetch_takes_a_folder_that_was_filled_by_hand():
-    folder = fastai_path('model')/'wt103-fwd'
-    folder.mkdir(parents=True)
+@pytest.fixture
+def by_hand():
+    "Folders of fastai's cache that a test fills, and that are gone after it"
+    folders = [fastai_path('model')/'wt103-fwd', fastai_path('data')/'imdb']
+    for folder in folders: folder.mkdir(parents=True)
+    yield folders
+    for folder in folders: shutil.rmtree(folder)
+
+
+def test_fetch_takes_a_folder_that_was_filled_by_hand(by_hand):
+    folder, data = by_hand
     with pytest.raises(FileNotFoundError, match='holds no .pth and no .pkl file: delete it'): fetch(URLs.WT103_FWD, 'model')
     for end in ['pth', 'pkl']: (folder/f'lstm.{end}').touch()
     assert fetch(URLs.WT103_FWD, 'model') == folder
-    data = fastai_path('data')/'imdb'
-    data.mkdir(parents=True)
     assert fetch(URLs.IMDB) == data
 
 

@@ -281,10 +281,10 @@ def test_hub(folder, tmp_path, monkeypatch):
     "Downloaded once, at the revision that we know; then read from the cache; an unknown name and a dead hub are told apart"
     (folder/'pytorch_model.bin').write_bytes(b'never asked for')
     Hub.folder, Hub.asked = folder, []
-    server = ThreadingHTTPServer(('127.0.0.1', 0), Hub)
+    server = ThreadingHTTPServer(('localhost', 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    for name, value in {'HF_ENDPOINT': f'http://127.0.0.1:{server.server_port}', 'HF_HOME': str(tmp_path/'cache'), 'HF_HUB_OFFLINE': '0',
-            'HF_HUB_DISABLE_XET': '1', 'NO_PROXY': '127.0.0.1', 'no_proxy': '127.0.0.1'}.items(): monkeypatch.setenv(name, value)
+    for name, value in {'HF_ENDPOINT': f'http://localhost:{server.server_port}', 'HF_HOME': str(tmp_path/'cache'), 'HF_HUB_OFFLINE': '0',
+            'HF_HUB_DISABLE_XET': '1', 'NO_PROXY': 'localhost', 'no_proxy': 'localhost'}.items(): monkeypatch.setenv(name, value)
     with subprocess.Popen([sys.executable, '-c', ASK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         first, tokens, unknown = json.loads(child.stdout.readline())
         server.shutdown()
