@@ -1,4 +1,5 @@
 "The runner: what notebooks cannot show about running notebooks"
+import asyncio
 import json
 import os
 import signal
@@ -86,7 +87,7 @@ def test_kernel_is_this_python_with_its_own_environment(chapters, tmp_path, monk
     monkeypatch.setenv('JUPYTER_PATH', str(tmp_path/'jupyter'))
     monkeypatch.setenv('TEXTGRAFT_DATA', 'not for this run')
     folder = chapters('00_who', 'import os, sys\n[sys.executable, os.environ["TEXTGRAFT_SIZE"], os.environ.get("TEXTGRAFT_DATA")]')
-    run = run_chapter(folder/'00_who.ipynb', tmp_path, SMALL)
+    run = asyncio.run(run_chapter(folder/'00_who.ipynb', tmp_path, SMALL))
     assert run.error == ''
     shown = nbformat.read(tmp_path/'00_who.ipynb', as_version=4).cells[0].outputs[0].data['text/plain']
     assert shown == repr([sys.executable, 'small', None]) and 'TEXTGRAFT_SIZE' not in os.environ
@@ -94,7 +95,7 @@ def test_kernel_is_this_python_with_its_own_environment(chapters, tmp_path, monk
 
 def test_a_cell_without_end_is_stopped(chapters, tmp_path):
     folder = chapters('00_endless', 'while True: pass')
-    run = run_chapter(folder/'00_endless.ipynb', tmp_path, SMALL, timeout=2)
+    run = asyncio.run(run_chapter(folder/'00_endless.ipynb', tmp_path, SMALL, timeout=2))
     assert run.error.startswith('In [1] while True: pass\n    CellTimeoutError') and run.seconds < 20
 
 

@@ -80,7 +80,7 @@ def test_same_seed_same_reviews_in_any_process(hash_seed):
     env = dict(os.environ, PYTHONHASHSEED=hash_seed)
     command = [sys.executable, '-c', DIGEST+'print(digest)']
     printed = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
-    assert printed.strip() == '3b5a17016e0052c0', 'were words or patterns changed on purpose? Then write the new value here'
+    assert printed.strip() == '2c1aa15f20e37bfa', 'were words or patterns changed on purpose? Then write the new value here'
 
 
 def test_seeds_and_parts_differ(small):
@@ -119,8 +119,7 @@ def test_english_is_tidy(small):
 
 @pytest.mark.parametrize('seed', range(3))
 def test_no_frequent_word_gives_the_label_away(seed):
-    corpus = small_reviews(2000, 1000, 0, seed=seed)
-    told = telling_words(pd.concat([corpus.train, corpus.test]))
+    told = telling_words(small_reviews(10_000, 0, 0, seed=seed).train, min_texts=350)
     assert len(told) > 150 and told.share.max() < 0.97
 
 
@@ -137,10 +136,12 @@ def test_recipe_decides():
     with pytest.raises(ValueError, match='cannot be negative'): small_reviews(n_test=-1)
 
 
-def test_articles_judge_nothing():
-    judging = {word for name in ('adj', 'adv', 'felt') for side in SENTIMENT[name] for word in side}
-    words = {word for text in small_articles(500) for word in re.findall(r"[\w'-]+", text.lower())}
-    assert not words & judging and 'film' in words
+def test_articles_quote_one_side_and_know_the_frequent_words_only():
+    sides = [set(side) for side in SENTIMENT['adj']]
+    found = [[words & side for side in sides] for text in small_articles(500) for words in [set(re.findall(r"[\w'-]+", text.lower()))]]
+    assert not any(unkind and kind for unkind, kind in found)
+    assert 0.6 < np.mean([bool(unkind or kind) for unkind, kind in found]) < 0.8
+    assert not {side[-1] for side in SENTIMENT['adj']} & set.union(*(words for both in found for words in both))
     assert small_articles(0) == []
 
 

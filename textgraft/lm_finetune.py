@@ -109,10 +109,10 @@ def lm_learner(
         dls, lm.model, loss_func=CrossEntropyLossFlat(), splitter=awd_lstm_lm_split, opt_func=partial(Adam, eps=1e-8),
         alpha=alpha, beta=beta, metrics=[accuracy, Perplexity()], cbs=GradientClip(0.5)))
 
-# %% ../nbs/03_lm_finetune.ipynb #f4f4f5e0
+# %% ../nbs/03_lm_finetune.ipynb #ed0b299b
 def articles_lm(
     cfg:Settings, # Sizes and seed
-    epochs:int=2, # Passes over the articles
+    epochs:int=5, # Passes over the articles
     backwards:bool=False, # Read them from their end
 )->LanguageModel: # Trained on general English alone
     "A tiny stand-in for the weights trained on WikiText-103"
@@ -231,7 +231,7 @@ def fit_resumable(
     if done < epochs: learn.fit_one_cycle(epochs, lr, start_epoch=done, cbs=[Checkpoint(file, about, past)] if file else [])
     learn.recorder.values = past + (learn.recorder.values[done:] if done < epochs else [])
 
-# %% ../nbs/03_lm_finetune.ipynb #31976a4b
+# %% ../nbs/03_lm_finetune.ipynb #6cc80da0
 def finetune_lm(
     lm:LanguageModel, # Where to start; changed in place
     train:list[np.ndarray], # Ids of each text to learn from
@@ -286,7 +286,7 @@ def load_lm(
     file, vocab, config = load_stage(folder, about)
     return LanguageModel(load_weights(awd_lstm(len(vocab), config), file), vocab, config)
 
-# %% ../nbs/03_lm_finetune.ipynb #25d99f1e
+# %% ../nbs/03_lm_finetune.ipynb #0f39c0a7
 def stage_of(
     cfg:Settings, # Sizes, seed, and the folder for stages
     corpus:Corpus, # What is read
@@ -343,7 +343,7 @@ def reshape_probs(
     if top_p is not None: keep &= logs.cumsum(-1) - logs < top_p
     return torch.zeros_like(probs).scatter(0, order, logs*keep/(logs*keep).sum())
 
-# %% ../nbs/03_lm_finetune.ipynb #3fa0860f
+# %% ../nbs/03_lm_finetune.ipynb #4ee9594d
 @torch.no_grad()
 def generate(
     lm:LanguageModel, # The model
