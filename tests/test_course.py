@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from textgraft.course import SMALL, choose_settings, find_chapters, main, notebooks_folder, run_chapter
+from textgraft.course import SMALL, choose_settings, find_chapters, main, notebooks_folder, run_chapter, run_chapters
 
 import nbformat
 import pytest
@@ -77,6 +77,16 @@ def test_all_chapters_run_and_the_failing_one_is_named(chapters, tmp_path, capsy
     assert nbformat.read(out/'03_plain.ipynb', as_version=4).cells[0].outputs[0].data['text/plain'] == "'small'"
     assert not [path for path in out.iterdir() if path.suffix != '.ipynb']
     assert json.loads(record.read_text())['chapters'][0]['headline']['baseline'] == .5
+
+
+def test_a_chapter_that_takes_up_another_waits_for_it_and_others_do_not(chapters, tmp_path):
+    log = f'from pathlib import Path\nlog = Path({str(tmp_path/"log")!r}).open("a", buffering=1)\n'
+    folder = chapters('00_reviews', log+'print("00", file=log)')
+    chapters('03_lm_finetune', log+'import time\ntime.sleep(4)\nprint("03", file=log)')
+    chapters('04_classifier', log+'print("04", file=log)')
+    runs = asyncio.run(run_chapters(sorted(folder.iterdir()), tmp_path/'out', SMALL, jobs=2))
+    assert [run.chapter[:2] for run in runs] == ['00', '03', '04'] and not any(run.error for run in runs)
+    assert (tmp_path/'log').read_text().split() == ['00', '03', '04']
 
 
 def test_kernel_is_this_python_with_its_own_environment(chapters, tmp_path, monkeypatch):

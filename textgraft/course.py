@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['SMALL', 'CPU', 'FULL', 'SIZES', 'HEADLINE', 'TAKES_UP', 'Settings', 'choose_settings', 'Headline', 'headline',
            'find_chapters', 'this_python', 'describe_failure', 'kernel', 'execute', 'save_notebook', 'shown_headline',
-           'ChapterRun', 'run_chapter', 'Progress', 'run_chapters', 'results_table', 'run_record', 'describe_run',
-           'parse_args', 'notebooks_folder', 'main']
+           'ChapterRun', 'run_chapter', 'Progress', 'rows_of', 'run_chapters', 'results_table', 'run_record',
+           'describe_run', 'parse_args', 'notebooks_folder', 'main']
 
-# %% ../nbs/appendix/course.ipynb #efabf4ac
+# %% ../nbs/appendix/course.ipynb #182a68a2
 import argparse
 import asyncio
 import json
@@ -19,7 +19,7 @@ import re
 import sys
 import threading
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import partial
@@ -65,7 +65,7 @@ class Settings:
     stages:Path = Path(os.path.expanduser('~/.textgraft/stages')) # Where long stages save what they made
     device:str = 'cpu' # `'cuda'` where there is a GPU
 
-# %% ../nbs/appendix/course.ipynb #6cec27d1
+# %% ../nbs/appendix/course.ipynb #ab361abb
 SMALL = Settings(
     name='small', train=2000, test=1000, unlabelled=6000, labels=100,
     min_freq=3, max_vocab=60000, emb=64, hidden=64, layers=2,
@@ -74,9 +74,9 @@ SMALL = Settings(
     gpt2=None, gpt2_layers=2, gpt2_width=64, gpt2_heads=4, gpt2_vocab=512, gpt2_context=128, gpt2_steps=300)
 
 CPU = replace(SMALL,
-    name='cpu', train=1000, test=1000, unlabelled=4000, labels=500,
-    max_vocab=10000, emb=100, hidden=256, layers=2,
-    lm_bs=32, seq_len=72, lm_epochs=4, lm_lr=8e-3)
+    name='cpu', train=1000, test=1000, unlabelled=3000, labels=200,
+    max_vocab=8000, emb=100, hidden=200, layers=2,
+    lm_bs=32, seq_len=72, lm_epochs=3, lm_lr=8e-3, clas_epochs=2)
 
 FULL = Settings(
     name='full', train=None, test=None, unlabelled=None, labels=25000,
@@ -178,7 +178,7 @@ def describe_failure(
     where = f'\n    failed at: {arrows[-1].strip()}' if arrows else ''
     return f'In [{number}] {code[0]}\n    {what.strip().splitlines()[0]}{where}'
 
-# %% ../nbs/appendix/course.ipynb #b054300c
+# %% ../nbs/appendix/course.ipynb #fbda0fb0
 @asynccontextmanager
 async def kernel(
     client, # nbclient's client, with a kernel manager
@@ -192,6 +192,7 @@ async def kernel(
         if client.kc: client.kc.stop_channels()
         if client.km and await client.km.is_alive(): await client.km.shutdown_kernel(now=True)
 
+# %% ../nbs/appendix/course.ipynb #b5a41d06
 async def execute(
     nb, # The notebook; its outputs are filled in
     folder:Path, # Where its cells run
@@ -238,7 +239,7 @@ def shown_headline(
     found = [data[HEADLINE] for data in outputs if HEADLINE in data]
     return Headline(**found[-1]) if found else None
 
-# %% ../nbs/appendix/course.ipynb #5ff80176
+# %% ../nbs/appendix/course.ipynb #52963473
 @dataclass(frozen=True)
 class ChapterRun:
     "What came of running one chapter"
@@ -253,18 +254,19 @@ async def run_chapter(
     cfg:Settings, # Size and data that the kernel is told
     timeout:float|None=None, # Seconds that one cell may take; None: no limit
     on_cell=lambda number, total: None, # Called before each cell
-    threads:int=0, # Threads that its arithmetic may use; 0: as many as there are cores
+    jobs:int=1, # Chapters that share the cores
 )->ChapterRun: # Seconds, headline, error
     "Run one chapter in a fresh kernel and save it as executed; in place, only if no cell failed"
     import nbformat
     nb, start = nbformat.read(path, as_version=4), time.perf_counter()
     env = {k: v for k, v in os.environ.items() if k not in ('TEXTGRAFT_DATA', 'IN_TEST', 'MPLBACKEND')}
     env |= {'TEXTGRAFT_SIZE': cfg.name} | ({'TEXTGRAFT_DATA': str(cfg.data)} if cfg.data else {})
-    if threads: env |= {'OMP_NUM_THREADS': str(threads)}
-    error = await execute(nb, path.parent, env, timeout, on_cell)
-    seconds = time.perf_counter()-start
+    if jobs > 1: env['OMP_NUM_THREADS'] = str(max(1, (os.cpu_count() or 1)//jobs))
+    try: error = await execute(nb, path.parent, env, timeout, on_cell)
+    except asyncio.CancelledError: error = 'interrupted'
+    if out: out.mkdir(parents=True, exist_ok=True)
     if out or not error: save_notebook(nb, (out or path.parent)/path.name)
-    return ChapterRun(path.stem, round(seconds, 2), None if error else shown_headline(nb), error)
+    return ChapterRun(path.stem, round(time.perf_counter()-start, 2), None if error else shown_headline(nb), error)
 
 # %% ../nbs/appendix/course.ipynb #5b819ed8
 class Progress:
@@ -290,9 +292,19 @@ class Progress:
         self.bar.write(f'{run.chapter:<18}{run.seconds:>7.1f} s  {run.error or run.headline or "-"}')
         sys.stdout.flush() # a log that is followed shows each chapter as it ends
 
-# %% ../nbs/appendix/course.ipynb #0876d9a3
+# %% ../nbs/appendix/course.ipynb #7ac3be54
 TAKES_UP = {'04_classifier': '03_lm_finetune'} # what the one has saved, the other need not make again
 
+def rows_of(
+    paths:list[Path], # The notebooks
+)->list[list[Path]]: # The longest row first
+    "Chapters in rows: one that takes up what another has saved stands behind it"
+    names = {path.stem: path for path in paths}
+    rows = [[path, *(names[after] for after, before in TAKES_UP.items() if before == path.stem and after in names)]
+            for path in paths if TAKES_UP.get(path.stem) not in names]
+    return sorted(rows, key=len, reverse=True)
+
+# %% ../nbs/appendix/course.ipynb #9bc8fb9b
 async def run_chapters(
     paths:list[Path], # The notebooks
     out:Path|None, # Folder for the executed notebooks; None: each in its place
@@ -301,24 +313,17 @@ async def run_chapters(
     jobs:int|None=None, # Chapters that run side by side; None: two, or one where there is a GPU
 )->list[ChapterRun]: # One for each chapter that was begun, sorted by name
     "Run chapters; one that fails does not stop the others, Ctrl-C stops all"
-    if out: out.mkdir(parents=True, exist_ok=True)
     jobs = jobs or (1 if cfg.device == 'cuda' else min(2, os.cpu_count() or 1))
     runs, progress, slots = [], Progress(len(paths)), asyncio.Semaphore(jobs)
-    over, threads = {path.stem: asyncio.Event() for path in paths}, (os.cpu_count() or 1)//jobs if jobs > 1 else 0
-    async def one(path):
-        if before := over.get(TAKES_UP.get(path.stem)): await before.wait()
-        async with slots:
-            start, show = time.perf_counter(), partial(progress.cell, path.stem)
-            try: run = await run_chapter(path, out, cfg, timeout, show, threads)
-            except asyncio.CancelledError: run = ChapterRun(path.stem, time.perf_counter()-start, error='interrupted')
-        runs.append(run)
-        progress.done(run)
-        over[path.stem].set()
-    first = sorted(paths, key=lambda path: path.stem not in TAKES_UP.values())
-    try:
+    async def run_row(row):
+        for path in row:
+            async with slots: run = await run_chapter(path, out, cfg, timeout, partial(progress.cell, path.stem), jobs)
+            runs.append(run)
+            progress.done(run)
+            if run.error == 'interrupted': return
+    with suppress(asyncio.CancelledError): # the runs say which chapters were interrupted
         async with asyncio.TaskGroup() as group:
-            for path in first: group.create_task(one(path))
-    except asyncio.CancelledError: pass # the runs say which chapters were interrupted
+            for row in rows_of(paths): group.create_task(run_row(row))
     progress.bar.close()
     return sorted(runs, key=lambda run: run.chapter)
 
@@ -338,10 +343,11 @@ def results_table(
     name, _, figure, _ = [max(map(len, column)) for column in zip(*rows)]
     return '\n'.join(f'{a:<{name}}  {b:>7}  {c:<{figure}}  {d}'.rstrip() for a, b, c, d in rows)
 
-# %% ../nbs/appendix/course.ipynb #aa7c8d4c
+# %% ../nbs/appendix/course.ipynb #4473d77b
 def run_record(
     runs:list[ChapterRun], # What `run_chapters` returned
     cfg:Settings, # The settings that they ran with
+    seconds:float, # From the start of the first to the end of the last
 )->dict: # Everything that JSON can hold
     "What was run, where, with what, when, and what came of it"
     import torch
@@ -351,7 +357,7 @@ def run_record(
         gpu=torch.cuda.get_device_name() if cfg.device == 'cuda' else None)
     versions = {'python': platform.python_version()} | {name: version(name) for name in packages}
     settings = {name: value for name, value in asdict(cfg).items() if name not in ('data', 'stages')}
-    return dict(command=command, date=date.today().isoformat(), machine=machine, versions=versions,
+    return dict(command=command, seconds=round(seconds, 1), date=date.today().isoformat(), machine=machine, versions=versions,
         settings=settings, chapters=[asdict(run) for run in runs])
 
 # %% ../nbs/appendix/course.ipynb #0c1fd00e
@@ -391,7 +397,7 @@ def notebooks_folder(
     here, clone = Path('nbs'), Path(find_spec('textgraft').origin).parent.parent/'nbs'
     return here if here.exists() or not clone.exists() else clone
 
-# %% ../nbs/appendix/course.ipynb #ce6c19e5
+# %% ../nbs/appendix/course.ipynb #185d7256
 def main(
     argv:list[str]|None=None, # The command line; None: that of this process
 )->int: # 0: every chapter ran; 1: one failed; 2: a wrong argument; 130: Ctrl-C
@@ -405,9 +411,10 @@ def main(
     print(describe_run(cfg), flush=True)
     start = time.perf_counter()
     runs = asyncio.run(run_chapters(paths, None if args.inplace else args.out, cfg, args.timeout, args.jobs))
-    print(f'\n{results_table(runs, time.perf_counter()-start)}\nExecuted notebooks: {"in place" if args.inplace else args.out}')
+    seconds = time.perf_counter()-start
+    print(f'\n{results_table(runs, seconds)}\nExecuted notebooks: {"in place" if args.inplace else args.out}')
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(run_record(runs, cfg), indent=1)+'\n', encoding='utf-8')
+        args.json.write_text(json.dumps(run_record(runs, cfg, seconds), indent=1)+'\n', encoding='utf-8')
     errors = [run.error for run in runs if run.error]
     return 0 if not errors else 130 if errors[-1] == 'interrupted' else 1

@@ -6,14 +6,14 @@
 __all__ = ['FILES', 'PUBLISHED', 'GPT2', 'no_progress_bars', 'save_gpt2', 'missing_files', 'explain_damage', 'read_gpt2',
            'ask_hub', 'hub_folder', 'TextStream']
 
-# %% ../nbs/appendix/gpt2_tools.ipynb #276056eb
+# %% ../nbs/appendix/gpt2_tools.ipynb #ea1797e1
 import json
-import os
-import shutil
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+from .files import write_whole
 
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
@@ -32,7 +32,7 @@ class GPT2(NamedTuple):
     tokenizer:PreTrainedTokenizerBase
     model:GPT2LMHeadModel
 
-# %% ../nbs/appendix/gpt2_tools.ipynb #36d3338c
+# %% ../nbs/appendix/gpt2_tools.ipynb #f4eb7043
 @contextmanager
 def no_progress_bars():
     "transformers draws a bar over files that it reads or writes; here it does not"
@@ -49,13 +49,10 @@ def save_gpt2(
     "Save tokenizer and weights; the folder appears when all of it is written"
     folder = Path(folder)
     if folder.exists(): raise FileExistsError(f'{folder} exists already: remove it or choose another folder')
-    temporary = folder.with_name(f'.{folder.name}.{os.getpid()}')
-    try:
+    def write(part):
         with no_progress_bars():
-            for part in gpt2: part.save_pretrained(temporary)
-        os.replace(temporary, folder)
-    finally: shutil.rmtree(temporary, ignore_errors=True)
-    return folder
+            for half in gpt2: half.save_pretrained(part)
+    return write_whole(folder, write)
 
 # %% ../nbs/appendix/gpt2_tools.ipynb #76219210
 FILES = ['config.json', 'model.safetensors', 'tokenizer.json', 'vocab.json', 'merges.txt',

@@ -5,18 +5,18 @@
 # %% auto #0
 __all__ = ['TokenIds', 'join_ids', 'TokenCounter', 'fingerprint', 'write_ids', 'read_ids', 'cached_ids', 'make_ids']
 
-# %% ../nbs/appendix/ids_on_disk.ipynb #317b5f00
+# %% ../nbs/appendix/ids_on_disk.ipynb #be69f825
 import hashlib
 import json
 import os
 import time
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from .files import write_whole
 from .tokenization import Vocab, check_texts, token_batches
 
 import numpy as np
@@ -89,7 +89,7 @@ def _head(header):
     raw += b' ' * (-len(raw) % 8)
     return len(raw).to_bytes(8, 'little') + raw
 
-# %% ../nbs/appendix/ids_on_disk.ipynb #8f3302f7
+# %% ../nbs/appendix/ids_on_disk.ipynb #2b12c333
 def write_ids(
     path:Path, # File to write
     key:str, # Fingerprint of texts and settings
@@ -103,16 +103,17 @@ def write_ids(
     header = {'__metadata__': {'key': key, 'tokens': json.dumps(vocab.tokens), 'digest': '0' * 32},
               'offsets': {'dtype': 'I64', 'shape': [len(offsets)], 'data_offsets': ends[:2]},
               'ids': {'dtype': code, 'shape': [int(offsets[-1])], 'data_offsets': ends[1:]}}
-    part, digest = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.part'), hashlib.blake2b(digest_size=16)
-    with part.open('wb') as file:
-        file.write(_head(header))
-        for block in chain([offsets], (block.astype(kind) for block in blocks)):
-            digest.update(block.tobytes())
-            file.write(block.tobytes())
-        header['__metadata__']['digest'] = digest.hexdigest()
-        file.seek(0)
-        file.write(_head(header))
-    part.replace(path)
+    def write(part):
+        digest = hashlib.blake2b(digest_size=16)
+        with part.open('wb') as file:
+            file.write(_head(header))
+            for block in chain([offsets], (block.astype(kind) for block in blocks)):
+                digest.update(block.tobytes())
+                file.write(block.tobytes())
+            header['__metadata__']['digest'] = digest.hexdigest()
+            file.seek(0)
+            file.write(_head(header))
+    write_whole(path, write)
 
 # %% ../nbs/appendix/ids_on_disk.ipynb #9fafcab6
 def read_ids(

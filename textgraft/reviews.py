@@ -7,17 +7,15 @@ __all__ = ['IMDB_SIZE', 'Corpus', 'small_reviews', 'telling_words', 'check_class
            'fetch_imdb', 'class_sizes', 'sample_table', 'load_corpus', 'plot_corpus', 'majority_baseline',
            'tfidf_baseline', 'Recipe', 'small_articles', 'write_review']
 
-# %% ../nbs/00_reviews.ipynb #0f091bc1
+# %% ../nbs/00_reviews.ipynb #785ade2c
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
 from .course import Settings
-from .files import clean_table, file_tables, read_files
+from .files import clean_table, file_tables, read_files, write_whole
 from .grammar import Recipe, small_articles, write_review
 
 import pandas as pd
@@ -201,21 +199,14 @@ def sample(self:Corpus,
     wanted = dict(train=train, test=test, unlabelled=unlabelled)
     return replace(self, **{part: sample_table(getattr(self, part), n, f'{seed} {part}') for part, n in wanted.items()})
 
-# %% ../nbs/00_reviews.ipynb #0fc7e2fa
+# %% ../nbs/00_reviews.ipynb #039d42ab
 @patch
 def save(self:Corpus,
     path:str|Path, # A `.json` file
 )->Path: # The same path
     "Write the corpus to one file, whole or not at all"
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     tables = {part: getattr(self, part).to_dict('list') for part in ('train', 'test', 'unlabelled')}
-    handle, unfinished = tempfile.mkstemp(dir=path.parent, suffix='.part')
-    try:
-        with open(handle, 'w', encoding='utf-8') as file: json.dump({'name': self.name} | tables, file)
-        os.replace(unfinished, path)
-    finally: Path(unfinished).unlink(missing_ok=True)
-    return path
+    return write_whole(path, lambda part: part.write_text(json.dumps({'name': self.name} | tables), encoding='utf-8'))
 
 @patch(cls_method=True)
 def load(cls:Corpus,

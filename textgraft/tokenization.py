@@ -6,17 +6,15 @@
 __all__ = ['SPECIAL_TOKENS', 'UNK', 'PAD', 'BOS', 'EOS', 'FLD', 'REP', 'WREP', 'UP', 'MAJ', 'HTML_DEBRIS', 'RULES', 'fix_html',
            'replace_rep', 'replace_wrep', 'spec_add_spaces', 'rm_useless_spaces', 'replace_all_caps', 'replace_maj',
            'lowercase', 'apply_rules', 'word_splitter', 'tokenize_one', 'plot_memo', 'check_texts', 'how_many_workers',
-           'shared_memo', 'token_batches', 'tokenize', 'Vocab', 'undo_special', 'write_whole', 'SubwordTokenizer',
-           'plot_lengths']
+           'shared_memo', 'token_batches', 'tokenize', 'Vocab', 'undo_special', 'SubwordTokenizer', 'plot_lengths']
 
-# %% ../nbs/01_tokenization.ipynb #0b3b1786
+# %% ../nbs/01_tokenization.ipynb #16856491
 import html
 import io
 import json
 import os
 import re
 import threading
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
@@ -24,6 +22,7 @@ from itertools import chain, repeat
 from pathlib import Path
 
 from .chunk_memo import ChunkMemo, in_processes, text_chunks
+from .files import write_whole
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -320,7 +319,7 @@ def text(
     text = re.sub(r" (n't\b|['’](?:s|m|re|ve|ll|d|t)\b|[.,;:!?)\]}…%]+(?!\w))", r'\1', text, flags=re.IGNORECASE)
     return re.sub(r'([(\[{$#]) ', r'\1', text).replace(' \n', '\n').replace('\n ', '\n')
 
-# %% ../nbs/01_tokenization.ipynb #bcb392ec
+# %% ../nbs/01_tokenization.ipynb #d48f9962
 @patch
 def unknown_share(
     self:Vocab,
@@ -331,25 +330,14 @@ def unknown_share(
     if not n: raise ValueError('there are no tokens to look up')
     return sum(token not in self.ids for tokens in token_lists for token in tokens) / n
 
-def write_whole(
-    path:Path, # File to write
-    data:bytes, # All that it shall hold
-)->Path: # The file written
-    "Write under another name, then rename: the file is there completely or not at all"
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.part')
-    part.write_bytes(data)
-    return part.replace(path)
-
-# %% ../nbs/01_tokenization.ipynb #cb1d2fa0
+# %% ../nbs/01_tokenization.ipynb #d275bd73
 @patch
 def save(
     self:Vocab,
     path:Path, # File to write
 )->Path: # The file written
     "Write the tokens as JSON"
-    return write_whole(path, json.dumps({'tokens': self.tokens}, ensure_ascii=False).encode())
+    return write_whole(path, lambda part: part.write_text(json.dumps({'tokens': self.tokens}, ensure_ascii=False), encoding='utf-8'))
 
 @patch(cls_method=True)
 def load(
@@ -385,7 +373,7 @@ class SubwordTokenizer:
         "The text, exactly as it was"
         return ''.join(parts).replace('▁', ' ')[1:].replace(self.stand_in, '▁')
 
-# %% ../nbs/01_tokenization.ipynb #e428d28a
+# %% ../nbs/01_tokenization.ipynb #1ba9414a
 @patch(cls_method=True)
 def train(
     cls:SubwordTokenizer,
@@ -404,7 +392,7 @@ def train(
         if most: raise ValueError(f'vocab_size={vocab_size}: these texts allow at most {most[1]}') from None
         if least: raise ValueError(f'vocab_size={vocab_size}: these texts need at least {least[1]}') from None
         raise
-    return cls(write_whole(path, model.getvalue()))
+    return cls(write_whole(path, lambda part: part.write_bytes(model.getvalue())))
 
 # %% ../nbs/01_tokenization.ipynb #1b19f010
 def plot_lengths(

@@ -47,7 +47,7 @@ def public_names(cell):
     "What an exported cell promises: functions, classes, constants; methods that are patched in belong to their class"
     for node in tree(cell).body:
         if any(getattr(d, 'id', '').startswith('patch') for d in getattr(node, 'decorator_list', [])): continue
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)): names = [node.name]
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)): names = [node.name]
         elif isinstance(node, ast.Assign): names = [t.id for t in node.targets if isinstance(t, ast.Name)]
         else: names = []
         yield from (name for name in names if not name.startswith('_'))

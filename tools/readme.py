@@ -40,8 +40,8 @@ def with_figures(text, record):
         elif line.startswith('|---') and lines[i-1].startswith('| chapter |'): extra = ['---']*3
         else: continue
         lines[i] = f'{line} {" | ".join(extra)} |'
-    m, total = record['machine'], sum(run['seconds'] for run in record['chapters'])
-    note = f'\nMeasured by `{record["command"]}` on {record["date"]}: {total:.0f} seconds in all on {m["cores"]} cores' \
+    m = record['machine']
+    note = f'\nMeasured by `{record["command"]}` on {record["date"]}: {record["seconds"]:.0f} seconds in all on {m["cores"]} cores' \
         f'{" and "+m["gpu"] if m["gpu"] else ""}, with fastai {record["versions"]["fastai"]} and PyTorch {record["versions"]["torch"]}.'
     return '\n'.join([*lines, note])
 
