@@ -47,7 +47,7 @@ step 'spelling' 'correct the word, or add it to [tool.typos] in pyproject.toml' 
 step 'chapters are in shape' 'see CONTRIBUTING.md' "$BIN/python" tools/gate.py
 step 'every module imports by itself' 'import in the notebook what the module uses' imports
 step 'notebooks run' 'nbdev-test nbs/THE_NOTEBOOK.ipynb' "$BIN/nbdev-test" --n-workers 2 --timing
-step 'tests' 'pytest tests/THE_FILE.py' "$BIN/python" -m pytest "$@"
+step 'tests' 'pytest tests/THE_FILE.py' "$BIN/python" -m pytest -n 2 "$@"
 
 if ((${#failed[@]})); then
     printf '\n%d of 9 checks failed:\n' "${#failed[@]}"

@@ -65,7 +65,7 @@ class Settings:
     stages:Path = Path(os.path.expanduser('~/.textgraft/stages')) # Where long stages save what they made
     device:str = 'cpu' # `'cuda'` where there is a GPU
 
-# %% ../nbs/appendix/course.ipynb #ab361abb
+# %% ../nbs/appendix/course.ipynb #897e969a
 SMALL = Settings(
     name='small', train=2000, test=1000, unlabelled=6000, labels=100,
     min_freq=3, max_vocab=60000, emb=64, hidden=64, layers=2,
@@ -75,7 +75,7 @@ SMALL = Settings(
 
 CPU = replace(SMALL,
     name='cpu', train=1000, test=1000, unlabelled=3000, labels=200,
-    max_vocab=8000, emb=100, hidden=200, layers=2,
+    max_vocab=5000, emb=64, hidden=128, layers=2,
     lm_bs=32, seq_len=72, lm_epochs=3, lm_lr=8e-3, clas_epochs=2)
 
 FULL = Settings(

@@ -37,11 +37,11 @@ def pick(
     if not zipf: return entries[int(rng.random()*len(entries))]
     return entries[min(bisect(rank_shares(len(entries), zipf), rng.random()), len(entries)-1)]
 
-# %% ../nbs/appendix/grammar.ipynb #dbf73def
+# %% ../nbs/appendix/grammar.ipynb #e8dcfd55
 @dataclass(frozen=True)
 class Recipe:
     "What is built into the generated reviews"
-    agreement:float = 0.94 # Share of judging sentences whose mood is the review's label
+    agreement:float = 0.95 # Share of judging sentences whose mood is the review's label
     contrast:float = 0.05 # Share of remarks that name both sides ("not the dull film I had feared")
     zipf:float = 0.4 # How fast judging words grow rare with their rank: 0 = all equally frequent
     words:int = 100 # How many words of each judging list are used, on each side

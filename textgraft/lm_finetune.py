@@ -109,10 +109,10 @@ def lm_learner(
         dls, lm.model, loss_func=CrossEntropyLossFlat(), splitter=awd_lstm_lm_split, opt_func=partial(Adam, eps=1e-8),
         alpha=alpha, beta=beta, metrics=[accuracy, Perplexity()], cbs=GradientClip(0.5)))
 
-# %% ../nbs/03_lm_finetune.ipynb #ed0b299b
+# %% ../nbs/03_lm_finetune.ipynb #db2ddc2c
 def articles_lm(
     cfg:Settings, # Sizes and seed
-    epochs:int=5, # Passes over the articles
+    epochs:int=8, # Passes over the articles
     backwards:bool=False, # Read them from their end
 )->LanguageModel: # Trained on general English alone
     "A tiny stand-in for the weights trained on WikiText-103"
