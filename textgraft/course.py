@@ -219,13 +219,14 @@ async def execute(
         return describe_failure(number, source, error)
     return ''
 
-# %% ../nbs/appendix/course.ipynb #2ccb391d
+# %% ../nbs/appendix/course.ipynb #2cc83264
 def save_notebook(
     nb, # The notebook
     path:Path, # Its file
 ):
     "Write a notebook so that the file is either the old one or the whole new one"
     import nbformat
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.{os.getpid()}')
     nbformat.write(nb, temporary)
     os.replace(temporary, path)
@@ -239,7 +240,7 @@ def shown_headline(
     found = [data[HEADLINE] for data in outputs if HEADLINE in data]
     return Headline(**found[-1]) if found else None
 
-# %% ../nbs/appendix/course.ipynb #52963473
+# %% ../nbs/appendix/course.ipynb #0410986d
 @dataclass(frozen=True)
 class ChapterRun:
     "What came of running one chapter"
@@ -264,7 +265,6 @@ async def run_chapter(
     if jobs > 1: env['OMP_NUM_THREADS'] = str(max(1, (os.cpu_count() or 1)//jobs))
     try: error = await execute(nb, path.parent, env, timeout, on_cell)
     except asyncio.CancelledError: error = 'interrupted'
-    if out: out.mkdir(parents=True, exist_ok=True)
     if out or not error: save_notebook(nb, (out or path.parent)/path.name)
     return ChapterRun(path.stem, round(time.perf_counter()-start, 2), None if error else shown_headline(nb), error)
 

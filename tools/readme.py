@@ -1,4 +1,4 @@
-"""Write README.md from nbs/index.ipynb, with the figures of results/course-small.json in the table of chapters.
+"""Write README.md from nbs/index.ipynb, with the figures of results/ in its tables.
 
     python tools/readme.py           write it
     python tools/readme.py --check   fail if it is not current
@@ -13,6 +13,7 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT/'results/course-small.json'
+LADDER = ROOT/'results/ladder-small.json'
 NOTICE = '<!-- Written by tools/readme.py from nbs/index.ipynb: edit that notebook, then run "make readme". -->\n\n'
 
 
@@ -46,6 +47,17 @@ def with_figures(text, record):
     return '\n'.join([*lines, note])
 
 
+def ladder(record):
+    "Accuracy of each method with few labels and with all: mean over seeds, lowest and highest"
+    few, most = [found for name, found in record['figures'].items() if name.endswith('labels')]
+    labels = [name for name in record['figures'] if name.endswith('labels')]
+    def shown(a): return f'{a["mean"]:.1%} ({a["lowest"]:.1%} to {a["highest"]:.1%})'
+    rows = [f'| {name} | {shown(few[name])} | {shown(most[name])} |' for name in few]
+    note = f'\nMean, lowest and highest of {len(few["larger class"]["each"])} seeds on {record["figures"]["test_reviews"]:,} test reviews: ' \
+        f'`{record["command"]}` on {record["date"]}, figures in [results](results/{LADDER.name}).'
+    return '\n'.join([f'| accuracy with | {labels[0]} | {labels[1]} |', '|---|---|---|', *rows, note])
+
+
 def readme():
     "The text of README.md"
     record = json.loads(RESULTS.read_text(encoding='utf-8')) if RESULTS.exists() else None
@@ -53,6 +65,7 @@ def readme():
     for cell in nbformat.read(ROOT/'nbs/index.ipynb', as_version=4).cells:
         if re.match(r'#\|\s*(hide|default_exp)', cell.source): continue
         text = f'```python\n{cell.source}\n```' if cell.cell_type == 'code' else re.sub(r'\]\(([^)\s]+)\)', relink, cell.source)
+        if LADDER.exists(): text = text.replace('<!-- ladder -->', ladder(json.loads(LADDER.read_text(encoding='utf-8'))))
         parts.append(with_figures(text, record) if record and text.startswith('| chapter |') else text)
     return NOTICE+'\n\n'.join(parts)+'\n'
 

@@ -1,0 +1,95 @@
+"""Build the web site in _site/html from the notebooks as they are committed. Nothing is executed.
+
+    python site/build.py
+
+What Sphinx doubts, and every link, anchor or picture that is missing in the result, makes it fail.
+"""
+import importlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+import check
+import conf
+from sphinx.cmd.build import main as sphinx
+
+ROOT = conf.ROOT
+OUT = ROOT/'_site'
+SOURCE, HTML, VENDORED = OUT/'source', OUT/'html', OUT/'vendored'
+MATHJAX = 'mathjax@3.2.2'
+
+
+def relink(match):
+    "A link of README.md as seen from the site's first page: to a page of the site, or to the repository"
+    target = match[1]
+    if re.match(r'[a-z]+:|#|images/', target): return match[0]
+    if target.startswith('nbs/'): return f']({target.removeprefix("nbs/")})'
+    return f']({conf.REPOSITORY}/blob/{conf.cfg["branch"]}/{target})'
+
+
+def module_pages():
+    "For each module, in reading order: its name, and the notebook that it comes from"
+    for path in [*sorted((ROOT/'nbs').glob('[0-9]*.ipynb')), *sorted((ROOT/'nbs/appendix').glob('*.ipynb'))]:
+        code = ''.join(line for cell in json.loads(path.read_text(encoding='utf-8'))['cells'] for line in cell['source'] + ['\n'])
+        found = re.search(r'^#\|\s*default_exp (\S+)', code, flags=re.MULTILINE)
+        if found: yield f'{conf.cfg["lib_name"]}.{found[1]}', path.relative_to(ROOT/'nbs').as_posix()
+
+
+def write_api():
+    "A page for each module, and one that lists them"
+    rows = ['# The package', '', 'Every chapter and appendix is also a module. In reading order:', '', '| module | what it is |', '|---|---|']
+    names = []
+    for name, notebook in module_pages():
+        module, short = importlib.import_module(name), name.split('.')[-1]
+        exported = '\n   '.join(module.__all__)
+        (SOURCE/f'api/{short}.md').write_text(f'# {name}\n\nMade by [this notebook](../{notebook}).\n\n```{{eval-rst}}\n'
+            f'.. automodule:: {name}\n   :no-members:\n\n.. currentmodule:: {name}\n\n'
+            f'.. autosummary::\n   :nosignatures:\n\n   {exported}\n\n.. automodule:: {name}\n   :no-index:\n```\n', encoding='utf-8')
+        rows.append(f'| [`{name}`]({short}.md) | {module.__doc__} |')
+        names.append(short)
+    rows += ['', '```{toctree}', ':hidden:', '', *names, '```', '']
+    (SOURCE/'api/index.md').write_text('\n'.join(rows), encoding='utf-8')
+
+
+def write_sources():
+    "The folder that Sphinx reads: notebooks, the first page, the API pages"
+    shutil.rmtree(SOURCE, ignore_errors=True)
+    shutil.copytree(ROOT/'nbs', SOURCE, ignore=shutil.ignore_patterns('.ipynb_checkpoints', 'index.ipynb', '.*'))
+    for folder in [OUT, SOURCE]: shutil.copytree(ROOT/'images', folder/'images', ignore=shutil.ignore_patterns('*.py'), dirs_exist_ok=True)
+    text = re.sub(r'<!--.*?-->\s*', '', (ROOT/'README.md').read_text(encoding='utf-8'), count=1, flags=re.DOTALL)
+    contents = (ROOT/'site/contents.md').read_text(encoding='utf-8')
+    (SOURCE/'index.md').write_text(re.sub(r'\]\(([^)\s]+)\)', relink, text) + contents, encoding='utf-8')
+    (SOURCE/'api').mkdir()
+    write_api()
+
+
+def fetch_mathjax():
+    "One file of MathJax, from its package in the npm registry"
+    script = VENDORED/'mathjax/tex-svg.js'
+    if script.exists(): return
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(['npm', 'pack', MATHJAX, '--silent'], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        with tarfile.open(next(Path(folder).glob('*.tgz'))) as package:
+            code, licence = (package.extractfile(f'package/{name}').read() for name in ['es5/tex-svg.js', 'LICENSE'])
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.with_name('LICENSE').write_bytes(licence)
+    script.write_bytes(code)
+
+
+if __name__ == '__main__':
+    start = time.time()
+    fetch_mathjax()
+    write_sources()
+    shutil.rmtree(HTML, ignore_errors=True)
+    status = sphinx(['-q', '-W', '--keep-going', '-E', '-c', str(ROOT/'site'), '-d', str(OUT/'doctrees'), str(SOURCE), str(HTML)])
+    faults = list(check.faults(HTML))
+    print(*faults, sep='\n', end='\n' * bool(faults))
+    if status or faults: sys.exit(f'The site has faults: {len(faults)} found in its pages, and what Sphinx names above.')
+    size = sum(path.stat().st_size for path in HTML.rglob('*') if path.is_file())
+    print(f'{len(list(HTML.rglob("*.html")))} pages, {size / 1e6:.1f} MB in {HTML.relative_to(ROOT)}, {time.time() - start:.0f} s')

@@ -1,0 +1,72 @@
+"Settings of Sphinx for the web site; build.py calls it"
+import json
+import re
+import sys
+from configparser import ConfigParser
+from importlib.metadata import version as installed
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT/'site'))
+
+settings = ConfigParser(delimiters='=')
+settings.read(ROOT/'settings.ini', encoding='utf-8')
+cfg = settings['DEFAULT']
+REPOSITORY = f'https://github.com/{cfg["user"]}/{cfg["repo"]}'
+
+project, author, version = 'Textgraft', cfg['author'], installed(cfg['lib_name'])
+copyright = f'{author}; code: Apache-2.0, text and pictures: CC BY 4.0'
+extensions = ['myst_nb', 'sphinx.ext.autodoc', 'sphinx.ext.autosummary', 'docments']
+
+nb_execution_mode = 'off' # the outputs are those that are committed
+nb_ipywidgets_js = {} # they would come from another host
+nb_merge_streams = True
+myst_enable_extensions = ['dollarmath']
+myst_heading_anchors = 4
+mathjax_path = 'mathjax/tex-svg.js'
+mathjax3_config = {'options': {'enableMenu': False}} # its menu can ask for files that we do not ship
+
+default_role = 'literal' # docstrings are Markdown: `name` is code
+nitpicky = True
+nitpick_ignore_regex = [('py:.*', rf'(?!{cfg["lib_name"]}\.).*')] # names of other packages have no page here
+autosummary_generate = False
+autodoc_default_options = {'members': True, 'undoc-members': True, 'member-order': 'bysource', 'no-value': True}
+autodoc_typehints, autodoc_typehints_format = 'description', 'short'
+autodoc_preserve_defaults = True
+add_module_names = False
+toc_object_entries_show_parents = 'hide'
+python_maximum_signature_line_length = 80
+
+html_theme = 'sphinx_book_theme'
+html_title = project
+html_static_path = ['static', '../_site/vendored']
+html_css_files = ['site.css']
+html_show_sphinx = False
+html_copy_source = True # the download button gives the notebook
+html_sourcelink_suffix = ''
+html_theme_options = {
+    'repository_url': REPOSITORY,
+    'repository_branch': cfg['branch'],
+    'path_to_docs': 'nbs',
+    'use_repository_button': True,
+    'launch_buttons': {'colab_url': 'https://colab.research.google.com'},
+    'show_toc_level': 2,
+    'show_navbar_depth': 1,
+}
+
+
+def without_directives(app, docname, source):
+    "Readers see a notebook without the lines that are written for nbdev"
+    if not str(app.env.doc2path(docname)).endswith('.ipynb'): return
+    nb = json.loads(source[0])
+    nb['metadata'].setdefault('language_info', {'name': 'python'}).setdefault('pygments_lexer', 'ipython3')
+    for cell in nb['cells']:
+        if cell['cell_type'] != 'code': continue
+        code = ''.join(cell['source'])
+        cell['hidden'] = bool(re.search(r'^#\|\s*(hide|default_exp)\b', code, flags=re.MULTILINE))
+        cell['source'] = re.sub(r'^#\|.*\n?', '', code, flags=re.MULTILINE).strip('\n')
+    nb['cells'] = [cell for cell in nb['cells'] if not cell.pop('hidden', False)]
+    source[0] = json.dumps(nb)
+
+
+def setup(app): app.connect('source-read', without_directives)
