@@ -5,6 +5,7 @@
 What Sphinx doubts, and every link, anchor or picture that is missing in the result, makes it fail.
 """
 import importlib
+import inspect
 import json
 import re
 import shutil
@@ -41,20 +42,27 @@ def module_pages():
         if found: yield f'{conf.cfg["lib_name"]}.{found[1]}', path.relative_to(ROOT/'nbs').as_posix()
 
 
+def directive(value):
+    "What autodoc calls this kind of name"
+    return 'autoclass' if inspect.isclass(value) else 'autofunction' if inspect.isroutine(value) else 'autodata'
+
+
+def api_page(name, notebook):
+    "A table of the names that a module exports, then each of them with its parameters"
+    module = importlib.import_module(name)
+    blocks = [f'.. py:currentmodule:: {name}', '.. autosummary::\n   :nosignatures:\n\n   ' + '\n   '.join(module.__all__)]
+    blocks += [f'.. {directive(getattr(module, each))}:: {each}' for each in module.__all__]
+    rst = '\n\n'.join(blocks)
+    return f'# {name}\n\n{module.__doc__} It is made by [this notebook](../{notebook}).\n\n```{{eval-rst}}\n{rst}\n```\n'
+
+
 def write_api():
     "A page for each module, and one that lists them"
-    rows = ['# The package', '', 'Every chapter and appendix is also a module. In reading order:', '', '| module | what it is |', '|---|---|']
-    names = []
-    for name, notebook in module_pages():
-        module, short = importlib.import_module(name), name.split('.')[-1]
-        exported = '\n   '.join(module.__all__)
-        (SOURCE/f'api/{short}.md').write_text(f'# {name}\n\nMade by [this notebook](../{notebook}).\n\n```{{eval-rst}}\n'
-            f'.. automodule:: {name}\n   :no-members:\n\n.. currentmodule:: {name}\n\n'
-            f'.. autosummary::\n   :nosignatures:\n\n   {exported}\n\n.. automodule:: {name}\n   :no-index:\n```\n', encoding='utf-8')
-        rows.append(f'| [`{name}`]({short}.md) | {module.__doc__} |')
-        names.append(short)
-    rows += ['', '```{toctree}', ':hidden:', '', *names, '```', '']
-    (SOURCE/'api/index.md').write_text('\n'.join(rows), encoding='utf-8')
+    modules = dict(module_pages())
+    table = [f'| [`{name}`]({name}.md) | {importlib.import_module(name).__doc__} |' for name in modules]
+    for name, notebook in modules.items(): (SOURCE/f'api/{name}.md').write_text(api_page(name, notebook), encoding='utf-8')
+    (SOURCE/'api/index.md').write_text('\n'.join(['# The package', '', 'Every chapter and every appendix is also a module.', '',
+        '| module | what it is |', '|---|---|', *table, '', '```{toctree}', ':hidden:', '', *modules, '```', '']), encoding='utf-8')
 
 
 def write_sources():

@@ -45,7 +45,7 @@ def in_css(text):
 
 def faults(site):
     "One line for each thing that is missing or comes from another host"
-    pages = {path: Page(path) for path in sorted(site.rglob('*.html'))}
+    pages = {path: Page(path) for path in sorted(site.rglob('*.html')) if '_static' not in path.parts} # not the theme's templates
     styles = {path: in_css(path.read_text(encoding='utf-8')) for path in sorted(site.rglob('*.css'))}
     loads = [(path, target) for path, page in pages.items() for target in [*page.loads, *in_css(' '.join(page.styles))]]
     loads += [(path, target) for path, targets in styles.items() for target in targets]

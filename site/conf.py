@@ -32,7 +32,6 @@ nitpick_ignore_regex = [('py:.*', rf'(?!{cfg["lib_name"]}\.).*')] # names of oth
 autosummary_generate = False
 autodoc_default_options = {'members': True, 'undoc-members': True, 'member-order': 'bysource', 'no-value': True}
 autodoc_typehints, autodoc_typehints_format = 'description', 'short'
-autodoc_preserve_defaults = True
 add_module_names = False
 toc_object_entries_show_parents = 'hide'
 python_maximum_signature_line_length = 80
@@ -62,6 +61,7 @@ def without_directives(app, docname, source):
     nb['metadata'].setdefault('language_info', {'name': 'python'}).setdefault('pygments_lexer', 'ipython3')
     for cell in nb['cells']:
         if cell['cell_type'] != 'code': continue
+        for output in cell['outputs']: output.get('data', {}).pop('application/vnd.textgraft.headline+json', None) # for programs
         code = ''.join(cell['source'])
         cell['hidden'] = bool(re.search(r'^#\|\s*(hide|default_exp)\b', code, flags=re.MULTILINE))
         cell['source'] = re.sub(r'^#\|.*\n?', '', code, flags=re.MULTILINE).strip('\n')

@@ -1,0 +1,71 @@
+"Every chapter as a reader runs it: opened in JupyterLab, Run All, and looked at"
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTERS = sorted(path.name for path in (ROOT/'nbs').glob('[0-9]*.ipynb'))
+TRAIN = {'03_lm_finetune', '04_classifier'}
+# Remembers each kind of output that was ever in the page: a progress bar is gone when training ends.
+WATCH = '''
+window.seen = {};
+new MutationObserver(() => {
+    for (const tag of ['progress', 'table', 'img', 'details'])
+        if (document.querySelector('.jp-Notebook ' + tag)) seen[tag] = true;
+}).observe(document, {childList: true, subtree: true});
+'''
+
+
+def run_all(page, lab):
+    "Clear all outputs, run all cells from the menu, and wait until the last one is done"
+    page.wait_for_selector('.jp-Notebook .jp-CodeCell', timeout=60_000)
+    lab.until(lab.idle, 90, 'start of the kernel')
+    page.get_by_role('menuitem', name='Edit', exact=True).click()
+    page.get_by_text('Clear Outputs of All Cells', exact=True).click()
+    page.evaluate(WATCH)
+    page.get_by_role('menuitem', name='Run', exact=True).click()
+    page.get_by_text('Run All Cells', exact=True).click()
+    page.wait_for_selector('.jp-InputPrompt:text-matches("\\\\[(\\\\d+|\\\\*)\\\\]")', timeout=30_000)
+    page.wait_for_function("![...document.querySelectorAll('.jp-InputPrompt')].some(e => e.innerText.includes('*'))", timeout=900_000)
+    lab.until(lab.idle, 60, 'end of the last cell')
+
+
+def saved(page, path):
+    "The notebook as JupyterLab writes it"
+    before = path.stat().st_mtime_ns
+    page.keyboard.press('Control+s')
+    for _ in range(60):
+        page.wait_for_timeout(500)
+        if path.stat().st_mtime_ns > before: return nbformat.read(path, as_version=4)
+    raise TimeoutError(f'{path.name} was not saved')
+
+
+@pytest.mark.parametrize('name', CHAPTERS, ids=lambda name: name.removesuffix('.ipynb'))
+def test_chapter_runs(name, lab, open_page, shot):
+    page = open_page(f'{lab.url}/lab/tree/nbs/{name}?reset', width=1300, height=1000)
+    try:
+        run_all(page, lab)
+        nb = saved(page, lab.notebooks/name)
+        shot(page, 'top')
+        for kind in ['table', 'img']:
+            found = page.locator(f'.jp-OutputArea-output {kind}')
+            if found.count():
+                found.last.scroll_into_view_if_needed()
+                page.wait_for_timeout(300)
+                shot(page, kind)
+    finally: lab.stop_kernels()
+    code = [cell for cell in nb.cells if cell.cell_type == 'code' and cell.source.strip()]
+    errors = [f'{o.ename}: {o.evalue}' for cell in code for o in cell.outputs if o.output_type == 'error']
+    assert not errors and all(cell.execution_count for cell in code)
+    assert not [fault for fault in page.faults if 'script error' in fault or 'another host' in fault]
+    html = [''.join(o.data.get('text/html', '')) for cell in code for o in cell.outputs if 'data' in o]
+    assert page.locator('.jp-RenderedHTMLCommon.jp-OutputArea-output table').count() >= sum('<table' in text for text in html) > 0
+    seen = page.evaluate('window.seen')
+    assert seen['table'] and seen.get('progress', False) >= (name.removesuffix('.ipynb') in TRAIN)
+    broken = page.evaluate("[...document.querySelectorAll('.jp-Notebook img')].filter(i => !i.complete || !i.naturalWidth).map(i => i.alt)")
+    assert not broken
+    plain = [o for cell in code for o in cell.outputs if 'data' in o and re.search(r'<IPython|epoch +train_loss', json.dumps(o.data))]
+    assert not [o for o in plain if 'text/html' not in o.data], 'a table or bar that is shown as plain text'

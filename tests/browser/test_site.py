@@ -1,0 +1,95 @@
+"The built site in a browser, on a desk and on a phone"
+from pathlib import Path
+
+import pytest
+
+HTML = Path(__file__).resolve().parents[2]/'_site/html'
+PAGES = sorted(path.relative_to(HTML).as_posix() for path in HTML.rglob('*.html') if '_static' not in path.parts)
+CHAPTERS = [page for page in PAGES if page[:2].isdigit()]
+WIDTHS = [1200, 390]
+wide_or_narrow = pytest.mark.parametrize('width', WIDTHS)
+
+
+def settle(page):
+    "Wait until all pictures, also those further down, are there"
+    page.evaluate("document.querySelectorAll('img[loading=lazy]').forEach(img => img.loading = 'eager')")
+    page.wait_for_load_state('networkidle')
+
+
+def too_wide(page):
+    "By how many pixels the page can be pushed to the side"
+    return page.evaluate('document.scrollingElement.scrollWidth - document.documentElement.clientWidth')
+
+
+@wide_or_narrow
+@pytest.mark.parametrize('name', PAGES)
+def test_page(name, width, site, open_page):
+    page = open_page(f'{site}/{name}', width)
+    settle(page)
+    assert not page.faults
+    assert too_wide(page) <= 0
+    assert not page.evaluate('[...document.images].filter(i => !i.naturalWidth).map(i => i.src)')
+    assert page.locator('h1').count() >= 1
+
+
+@wide_or_narrow
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+@pytest.mark.parametrize('name', ['index.html', *CHAPTERS, 'appendix/fastai_fixes.html', 'api/textgraft.batching.html'])
+def test_looks(name, width, scheme, site, open_page, shot):
+    page = open_page(f'{site}/{name}', width, color_scheme=scheme)
+    settle(page)
+    shot(page)
+    picture = page.locator('.cell_output table, .cell_output img, dl.py').first
+    if picture.count():
+        picture.scroll_into_view_if_needed()
+        page.wait_for_timeout(200)
+        shot(page, 'below')
+    assert page.evaluate('document.documentElement.dataset.theme') == scheme
+
+
+@wide_or_narrow
+def test_reader_finds_the_way(width, site, open_page, shot):
+    "From the first page through the chapters, by the links at their ends and by the list at the side"
+    page = open_page(f'{site}/index.html', width)
+    for chapter in CHAPTERS:
+        page.locator('a.right-next').click()
+        page.wait_for_url(f'**/{chapter}')
+    if width < 992: page.locator('button.primary-toggle:visible').click()
+    page.locator('.bd-sidebar-primary a:visible, dialog a:visible').get_by_text('02 Batching').click()
+    page.wait_for_url('**/02_batching.html')
+    assert not page.faults
+
+
+@wide_or_narrow
+def test_search(width, site, open_page, shot):
+    page = open_page(f'{site}/01_tokenization.html', width)
+    page.locator('button.search-button:visible, button.search-button__button:visible').first.click()
+    page.locator('input[type=search]:visible').first.fill('perplexity')
+    page.keyboard.press('Enter')
+    page.wait_for_selector('#search-results li a', timeout=30_000)
+    shot(page)
+    assert page.locator('#search-results a[href*="03_lm_finetune"]').count()
+    assert not page.faults and too_wide(page) <= 0
+
+
+def test_formulas_are_set(site, open_page, shot):
+    page = open_page(f'{site}/05_gpt2.html')
+    formula = page.locator('mjx-container svg').first
+    formula.wait_for(timeout=30_000)
+    formula.scroll_into_view_if_needed()
+    shot(page)
+
+
+@pytest.mark.parametrize('name', CHAPTERS)
+def test_colab_button(name, site, open_page):
+    page = open_page(f'{site}/{name}')
+    target = page.locator('.dropdown-launch-buttons a[href*="colab"]').get_attribute('href')
+    assert target.endswith(f'/blob/main/nbs/{name.replace(".html", ".ipynb")}')
+
+
+def test_folded_answers_open(site, open_page):
+    page = open_page(f'{site}/00_reviews.html')
+    answer = page.locator('details:has(summary:text("Answer"))').first
+    assert answer.get_attribute('open') is None
+    answer.locator('summary').click()
+    assert answer.get_attribute('open') is not None
