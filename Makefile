@@ -4,7 +4,7 @@ DATA ?=
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help course test notebooks readme constraints clean
+.PHONY: help course test site browser notebooks readme constraints clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
@@ -14,6 +14,12 @@ course: $(VENV)/.installed ## run every chapter; DATA=path/to/imdb.tar.xz runs t
 
 test: $(VENV)/.installed ## run everything that CI checks
 	@BIN=$(BIN) bash tests/check.sh
+
+site: $(VENV)/.site ## build the web site in _site/html, from the notebooks as they are
+	@$(BIN)/python site/build.py
+
+browser: site $(VENV)/.browser ## open every chapter in JupyterLab, and the site, in a real browser; ONLY=00 takes a part
+	@$(BIN)/python -m pytest tests/browser $(if $(ONLY),-k '$(ONLY)')
 
 notebooks: $(VENV)/.installed ## run all notebooks and keep their outputs, then export the package and write README.md
 	$(BIN)/nbdev-export
@@ -31,7 +37,7 @@ constraints: $(VENV)/.installed ## write the newest versions that fit together t
 	@mv constraints.new constraints.txt
 
 clean: ## remove what runs and builds leave behind, but not the environment
-	rm -rf executed build dist *.egg-info _proc _docs .pytest_cache .ruff_cache .hypothesis constraints.new
+	rm -rf executed screenshots _site build dist *.egg-info _proc _docs .pytest_cache .ruff_cache .hypothesis constraints.new
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 # The stamp is written last: an installation that was interrupted is taken up again.
@@ -41,4 +47,14 @@ $(VENV)/.installed: setup.py settings.ini constraints.txt
 	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing into $(VENV) (6 GB, two to three minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# What only these two need is added to the same environment.
+$(VENV)/.site: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --quiet --constraint constraints.txt --editable '.[site]'
+	@touch $@
+
+$(VENV)/.browser: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --quiet --constraint constraints.txt --editable '.[browser]'
+	@command -v chromium chromium-browser google-chrome > /dev/null || bash tests/browser/install.sh
 	@touch $@

@@ -28,6 +28,6 @@ setup(
     packages=find_packages(include=['textgraft', 'textgraft.*']),
     python_requires='>=' + cfg['min_python'],
     install_requires=lines('requirements'),
-    extras_require={'dev': lines('dev_requirements')},
+    extras_require={extra: lines(f'{extra}_requirements') for extra in ['dev', 'site', 'browser']},
     entry_points={'console_scripts': ['textgraft=textgraft.course:main'], 'nbdev': ['textgraft=textgraft._modidx:d']},
 )

@@ -30,8 +30,9 @@ default_role = 'literal' # docstrings are Markdown: `name` is code
 nitpicky = True
 nitpick_ignore_regex = [('py:.*', rf'(?!{cfg["lib_name"]}\.).*')] # names of other packages have no page here
 autosummary_generate = False
-autodoc_default_options = {'members': True, 'undoc-members': True, 'member-order': 'bysource', 'no-value': True}
+autodoc_default_options = {'members': True, 'member-order': 'bysource', 'no-value': True}
 autodoc_typehints, autodoc_typehints_format = 'description', 'short'
+autodoc_typehints_description_target = 'documented_params' # not `self` of a patched method
 add_module_names = False
 toc_object_entries_show_parents = 'hide'
 python_maximum_signature_line_length = 80
@@ -49,6 +50,7 @@ html_theme_options = {
     'path_to_docs': 'nbs',
     'use_repository_button': True,
     'launch_buttons': {'colab_url': 'https://colab.research.google.com'},
+    'navbar_persistent': [], # the search field stands at the side
     'show_toc_level': 2,
     'show_navbar_depth': 1,
 }

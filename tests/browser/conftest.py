@@ -28,7 +28,7 @@ LAB = {
 
 def pytest_ignore_collect(config):
     "Only `make browser` runs these tests: they need a browser, and packages that the others do not"
-    return None if any('browser' in argument for argument in config.args) else True
+    return None if any('tests/browser' in argument for argument in config.args) else True
 
 
 @pytest.fixture(scope='session')
@@ -80,7 +80,7 @@ def site():
     assert (folder/'index.html').exists(), 'run "make site" first'
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Quiet, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f'http://127.0.0.1:{server.server_port}'
+    yield f'http://localhost:{server.server_port}'
     server.shutdown()
 
 
@@ -100,11 +100,12 @@ class Lab:
             file = home/f'settings/@jupyterlab/{name}.jupyterlab-settings'
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(setting))
-        self.url, self.log = f'http://127.0.0.1:{port}', (folder/'lab.log').open('w+')
+        self.url, self.log = f'http://localhost:{port}', (folder/'lab.log').open('w+')
         env = {**os.environ, 'HOME': str(home), 'JUPYTER_PREFER_ENV_PATH': '1', 'JUPYTERLAB_SETTINGS_DIR': str(home/'settings'),
             'JUPYTERLAB_WORKSPACES_DIR': str(home/'workspaces'), 'TEXTGRAFT_SIZE': 'small', 'TEXTGRAFT_HOME': str(home/'textgraft')}
         self.process = subprocess.Popen([sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', f'--port={port}',
-            '--ServerApp.ip=127.0.0.1', '--IdentityProvider.token=', f'--ServerApp.root_dir={folder}',
+            '--ServerApp.ip=127.0.0.1', '--IdentityProvider.token=', '--ServerApp.disable_check_xsrf=True',
+            f'--ServerApp.root_dir={folder}',
             '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate'], env=env, stderr=self.log)
 
     def ask(self, path):

@@ -54,8 +54,9 @@ def test_reader_finds_the_way(width, site, open_page, shot):
     for chapter in CHAPTERS:
         page.locator('a.right-next').click()
         page.wait_for_url(f'**/{chapter}')
+    page.wait_for_load_state('networkidle')
     if width < 992: page.locator('button.primary-toggle:visible').click()
-    page.locator('.bd-sidebar-primary a:visible, dialog a:visible').get_by_text('02 Batching').click()
+    page.locator('.bd-sidebar-primary a:visible').filter(has_text='02 Batching').click()
     page.wait_for_url('**/02_batching.html')
     assert not page.faults
 
