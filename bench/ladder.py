@@ -12,8 +12,8 @@ from dataclasses import replace
 from bench.record import record
 from textgraft.classifier import finetune_classifier, ladder, thaw_plan
 from textgraft.course import choose_settings
-from textgraft.lm_finetune import new_lm, review_lm
-from textgraft.reviews import load_corpus, majority_baseline, tfidf_baseline
+from textgraft.lm_finetune import carry_over, general_lm, new_lm, review_lm
+from textgraft.reviews import load_corpus, majority_baseline, nb_baseline, tfidf_baseline
 
 
 def all_at_once(plan, lr):
@@ -29,7 +29,9 @@ def rungs(cfg, corpus, lm, n_labels):
     random = new_lm(lm.vocab, cfg.emb, cfg.hidden, cfg.layers, seed=cfg.seed)
     def trained(start, steps): return finetune_classifier(start, few, None, steps, **part).accuracy(corpus.test)
     return {'larger class': majority_baseline(corpus), 'TF-IDF and logistic regression': tfidf_baseline(corpus, n_labels, cfg.seed),
+            'NB-weighted word pairs': nb_baseline(corpus, n_labels, cfg.seed),
             'same network from scratch': trained(random, all_at_once(plan, cfg.clas_lr)),
+            'general English only': trained(carry_over(general_lm(cfg), lm.vocab), all_at_once(plan, cfg.clas_lr)),
             'language model, thawed step by step': trained(lm, plan)}
 
 

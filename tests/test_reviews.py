@@ -1,6 +1,5 @@
 "The generated corpus keeps its promises; text from elsewhere becomes a corpus, or an error that says what is wrong"
 import io
-import json
 import os
 import re
 import subprocess
@@ -22,6 +21,7 @@ from textgraft.reviews import (
     imdb,
     load_corpus,
     majority_baseline,
+    nb_baseline,
     small_articles,
     small_reviews,
     telling_words,
@@ -128,6 +128,13 @@ def test_a_hundred_labels_are_few_and_all_are_enough():
     few = [tfidf_baseline(corpus, 100, seed) for seed, corpus in enumerate(corpora)]
     most = [tfidf_baseline(corpus) for corpus in corpora]
     assert np.mean(few) <= 0.85 and min(few) > 0.6 and min(most) > 0.93
+
+
+def test_word_pairs_know_any_number_of_classes_and_word_order():
+    rows = [('the film is not good', 'neg'), ('the film is good', 'pos'), ('I saw a film', 'so-so')]*4
+    table = pd.DataFrame(rows, columns=['text', 'label'])
+    assert nb_baseline(from_df(table, table)) == 1.
+    assert nb_baseline(small_reviews(400, 400, 0), 100) > 0.6
 
 
 def test_recipe_decides():
@@ -317,7 +324,7 @@ def test_saved_corpus_is_whole_or_not_there(tmp_path, small, monkeypatch):
     part = small.sample(train=10, test=10, unlabelled=10)
     again = Corpus.load(part.save(tmp_path/'new'/'part.json'))
     for name in ('train', 'test', 'unlabelled'): pd.testing.assert_frame_equal(getattr(again, name), getattr(part, name))
-    monkeypatch.setattr(json, 'dump', lambda value, file: file.write('{"na') and 1/0)
+    monkeypatch.setattr(Path, 'write_text', lambda self, text, encoding: self.write_bytes(b'{"na') and 1/0)
     with pytest.raises(ZeroDivisionError): part.save(tmp_path/'new'/'other.json')
     assert [path.name for path in (tmp_path/'new').iterdir()] == ['part.json']
 

@@ -302,6 +302,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'textgraft.reviews.imdb': ('reviews.html#imdb', 'textgraft/reviews.py'),
                                    'textgraft.reviews.load_corpus': ('reviews.html#load_corpus', 'textgraft/reviews.py'),
                                    'textgraft.reviews.majority_baseline': ('reviews.html#majority_baseline', 'textgraft/reviews.py'),
+                                   'textgraft.reviews.nb_baseline': ('reviews.html#nb_baseline', 'textgraft/reviews.py'),
+                                   'textgraft.reviews.nb_features': ('reviews.html#nb_features', 'textgraft/reviews.py'),
                                    'textgraft.reviews.plot_corpus': ('reviews.html#plot_corpus', 'textgraft/reviews.py'),
                                    'textgraft.reviews.sample_table': ('reviews.html#sample_table', 'textgraft/reviews.py'),
                                    'textgraft.reviews.small_reviews': ('reviews.html#small_reviews', 'textgraft/reviews.py'),

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['unigram_perplexity', 'split_texts', 'LanguageModel', 'awd_lstm', 'new_lm', 'lm_learner', 'articles_lm', 'WordsOnly',
-           'read_words', 'wikitext_lm', 'general_lm', 'carry_over', 'Checkpoint', 'read_checkpoint', 'resume',
-           'fit_resumable', 'finetune_lm', 'plot_perplexity', 'save_lm', 'load_lm', 'stage_of', 'review_lm',
+           'read_words', 'wikitext_lm', 'save_lm', 'load_lm', 'general_lm', 'carry_over', 'Checkpoint',
+           'read_checkpoint', 'resume', 'fit_resumable', 'finetune_lm', 'plot_perplexity', 'stage_of', 'review_lm',
            'next_word_probs', 'reshape_probs', 'generate']
 
 # %% ../nbs/03_lm_finetune.ipynb #23a703b2
@@ -157,14 +157,34 @@ def wikitext_lm(
     load_ignore_keys(model, weights)
     return LanguageModel(model, vocab, config)
 
-# %% ../nbs/03_lm_finetune.ipynb #43034ab9
+# %% ../nbs/03_lm_finetune.ipynb #f32700dc
+def save_lm(
+    lm:LanguageModel, # What to keep
+    folder:Path, # Where
+    about:dict|None = None, # What it was made from
+)->Path: # The folder
+    "Keep a language model"
+    return save_stage(folder, lm.model, lm.vocab, lm.config, about)
+
+def load_lm(
+    folder:Path, # What `save_lm` wrote
+    about:dict|None = None, # What it must have been made from; None: anything
+)->LanguageModel: # As it was saved, ready to guess
+    "Bring a language model back"
+    file, vocab, config = load_stage(folder, about)
+    return LanguageModel(load_weights(awd_lstm(len(vocab), config), file), vocab, config)
+
+# %% ../nbs/03_lm_finetune.ipynb #8a7e9945
 def general_lm(
     cfg:Settings, # Sizes; `name` decides
     backwards:bool=False, # Read texts from their end
 )->LanguageModel: # A start for fine-tuning
-    "What has read general English: WikiText-103 at full size, our articles else"
+    "What has read general English: WikiText-103 at full size, our articles else (kept as a stage)"
     if cfg.name == 'full': return wikitext_lm(cfg.lm_drop, backwards)
-    return articles_lm(cfg, backwards=backwards)
+    about = {name: getattr(cfg, name) for name in 'emb hidden layers lm_drop lm_bs seq_len lm_lr seed'.split()}
+    about |= dict(texts=fingerprint(small_articles(seed=cfg.seed))[:12], backwards=backwards, version=textgraft.__version__)
+    folder = cfg.stages/f'articles-{cfg.name}-{fingerprint(about)[:12]}'
+    return load_lm(folder, about) if folder.exists() else load_lm(save_lm(articles_lm(cfg, backwards=backwards), folder, about), about)
 
 # %% ../nbs/03_lm_finetune.ipynb #efacb371
 def carry_over(
@@ -268,23 +288,6 @@ def plot_perplexity(
     axes.set(xlabel='epoch', ylabel='perplexity (log scale)', yscale='log')
     axes.legend(frameon=False)
     return figure
-
-# %% ../nbs/03_lm_finetune.ipynb #f32700dc
-def save_lm(
-    lm:LanguageModel, # What to keep
-    folder:Path, # Where
-    about:dict|None = None, # What it was made from
-)->Path: # The folder
-    "Keep a language model"
-    return save_stage(folder, lm.model, lm.vocab, lm.config, about)
-
-def load_lm(
-    folder:Path, # What `save_lm` wrote
-    about:dict|None = None, # What it must have been made from; None: anything
-)->LanguageModel: # As it was saved, ready to guess
-    "Bring a language model back"
-    file, vocab, config = load_stage(folder, about)
-    return LanguageModel(load_weights(awd_lstm(len(vocab), config), file), vocab, config)
 
 # %% ../nbs/03_lm_finetune.ipynb #0f39c0a7
 def stage_of(

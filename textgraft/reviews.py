@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['IMDB_SIZE', 'Corpus', 'small_reviews', 'telling_words', 'check_classes', 'from_df', 'from_folder', 'imdb',
            'fetch_imdb', 'class_sizes', 'sample_table', 'load_corpus', 'plot_corpus', 'majority_baseline',
-           'tfidf_baseline', 'Recipe', 'small_articles', 'write_review']
+           'tfidf_baseline', 'nb_features', 'nb_baseline', 'Recipe', 'small_articles', 'write_review']
 
-# %% ../nbs/00_reviews.ipynb #785ade2c
+# %% ../nbs/00_reviews.ipynb #8df10547
 import hashlib
 import json
 from dataclasses import dataclass, replace
@@ -18,6 +18,7 @@ from .course import Settings
 from .files import clean_table, file_tables, read_files, write_whole
 from .grammar import Recipe, small_articles, write_review
 
+import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 from matplotlib import pyplot as plt
@@ -261,3 +262,28 @@ def tfidf_baseline(
     train = corpus.sample(train=n_labels, seed=seed).train
     model = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
     return float(model.fit(train.text, train.label).score(corpus.test.text, corpus.test.label))
+
+# %% ../nbs/00_reviews.ipynb #c8b3d71a
+def nb_features(
+    counts, # One row per text, one column per word or pair, 1 where the text holds it
+    is_class:np.ndarray, # True for the texts of one class
+)->np.ndarray: # One weight per column: above 0 speaks for the class
+    "Naive Bayes log-count ratios, with one text added to each side"
+    inside, outside = (1 + np.asarray(counts[rows].sum(axis=0)).ravel() for rows in (is_class, ~is_class))
+    return np.log(inside/inside.sum()) - np.log(outside/outside.sum())
+
+def nb_baseline(
+    corpus:Corpus, # Learn from its training texts, judge its test texts
+    n_labels:int|None = None, # How many training texts to learn from; None: all
+    seed:int = 42, # Which ones
+)->float: # Accuracy
+    "Words and pairs of words, weighted by naive Bayes, and logistic regression for each class"
+    train = corpus.sample(train=n_labels, seed=seed).train
+    words = CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=r'\w+|[^\w\s]')
+    seen, asked = words.fit_transform(train.text), words.transform(corpus.test.text)
+    scores = []
+    for label in corpus.classes:
+        weights = nb_features(seen, (train.label == label).to_numpy())
+        model = LogisticRegression(max_iter=1000).fit(seen.multiply(weights).tocsr(), train.label == label)
+        scores.append(model.decision_function(asked.multiply(weights).tocsr()))
+    return float((np.array(corpus.classes)[np.argmax(scores, axis=0)] == corpus.test.label).mean())
