@@ -49,7 +49,7 @@ def test_chapter_runs(name, lab, open_page, shot):
     try:
         run_all(page, lab)
         nb = saved(page, lab.notebooks/name)
-        shot(page, 'top')
+        shot(page, 'end')
         for kind in ['table', 'img']:
             found = page.locator(f'.jp-OutputArea-output {kind}')
             if found.count():

@@ -1,0 +1,34 @@
+"The checker of the built site finds what it is there for"
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]/'site'))
+import check  # noqa: E402
+
+GOOD = {'index.html': '<h1 id="top">A</h1><a href="b/b.html#x">b</a><a href="https://example.org">elsewhere</a><img src="p.svg">',
+    'b/b.html': '<p id="x"></p><a href="../index.html#top">a</a><link rel="stylesheet" href="../s.css"><script src="../s.js?v=1"></script>',
+    'p.svg': '<svg/>', 's.css': 'a { background: url("p.svg"), url(data:image/png;base64,AA) }', 's.js': 'fetch("b/b.html") // https://example.org'}
+
+
+@pytest.mark.parametrize('page, text, fault', [
+    ('index.html', '', None),
+    ('index.html', '<a href="c.html">c</a>', 'no page c.html'),
+    ('index.html', '<a href="b/b.html#y">y</a>', 'no anchor b/b.html#y'),
+    ('index.html', '<a href="#y">y</a>', 'no anchor #y'),
+    ('index.html', '<img src="q.svg">', 'no file q.svg'),
+    ('index.html', '<img src="https://example.org/q.svg">', 'loads https://example.org/q.svg'),
+    ('index.html', '<script src="//example.org/s.js"></script>', 'loads //example.org/s.js'),
+    ('index.html', '<link rel="preconnect" href="https://example.org">', 'loads https://example.org'),
+    ('index.html', '<style>@import "https://example.org/s.css";</style>', 'loads https://example.org/s.css'),
+    ('s.css', '@font-face { src: url(https://example.org/f.woff2) }', 'loads https://example.org/f.woff2'),
+    ('s.css', 'a { background: url(none.png) }', 'no file none.png'),
+    ('s.js', 'fetch("https://example.org/x")', 'may load from another host'),
+])
+def test_checker_finds(page, text, fault, tmp_path):
+    for name, content in GOOD.items():
+        (tmp_path/name).parent.mkdir(exist_ok=True)
+        (tmp_path/name).write_text(content + text * (name == page))
+    found = list(check.faults(tmp_path))
+    assert not found if fault is None else len(found) == 1 and fault in found[0]
