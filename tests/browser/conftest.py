@@ -35,8 +35,10 @@ def pytest_ignore_collect(config):
 def browser():
     "Debian's chromium, or whichever of its kind is installed"
     from playwright.sync_api import sync_playwright
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    assert path, 'no browser: "bash tests/browser/install.sh" installs one'
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=next(filter(None, map(shutil.which, BROWSERS))), args=FLAGS)
+        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield started
         started.close()
 
@@ -56,6 +58,7 @@ def open_page(browser):
 
     def opened(url, width=1200, height=900, **options):
         context = browser.new_context(viewport={'width': width, 'height': height}, **options)
+        context.set_default_timeout(90_000) # a busy machine is slow, not broken
         contexts.append(context)
         page = context.new_page()
         page.faults = []
