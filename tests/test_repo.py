@@ -64,7 +64,7 @@ def test_readme_is_what_the_index_says():
 
 def test_readme_shows_the_figures_of_a_record():
     headline = dict(name='Accuracy', value=.961, baseline_name='TF-IDF', baseline=.77, fmt='.1%')
-    record = dict(command='textgraft run --size small', date='2026-01-02', machine=dict(cores=2, gpu=None),
+    record = dict(command='textgraft run --size small', seconds=61.2, date='2026-01-02', machine=dict(cores=2, gpu=None),
         versions=dict(fastai='2', torch='2'), chapters=[dict(chapter='04_classifier', seconds=61.2, headline=headline)])
     table = '| chapter | module |\n|---|---|\n| [04 C](nbs/04_classifier.ipynb) | `c` |\n| [05 G](nbs/05_gpt2.ipynb) | `g` |'
     lines = readme.with_figures(table, record).splitlines()
