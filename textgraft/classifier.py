@@ -6,7 +6,7 @@
 __all__ = ['Classifier', 'awd_classifier', 'graft', 'thaw_plan', 'classifier_learner', 'fit_plan', 'encode_texts',
            'finetune_classifier', 'ladder', 'plot_ladder', 'confident_mistakes']
 
-# %% ../nbs/04_classifier.ipynb #6b1397c6
+# %% ../nbs/04_classifier.ipynb #16fa45f5
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from .lm_finetune import LanguageModel
 from .stages import load_stage, load_weights, save_stage
 from .tokenization import SPECIAL_TOKENS, Vocab, tokenize
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
@@ -161,7 +162,7 @@ def finetune_classifier(
     if not quiet: return fit_plan(learn, plan) and clas
     with learn.no_bar(), learn.no_logging(): return fit_plan(learn, plan) and clas
 
-# %% ../nbs/04_classifier.ipynb #50a3a62e
+# %% ../nbs/04_classifier.ipynb #afa7f93f
 def ladder(
     results:dict[str,list[float]], # Accuracy of each method, one per seed
 )->pd.DataFrame: # One row per method: mean, lowest, highest
@@ -174,13 +175,13 @@ def plot_ladder(
     title:str='', # What was measured
 )->Figure: # One bar per method, a line from the lowest to the highest seed
     "The ladder as a picture"
-    figure = Figure(figsize=(7, .5 + .45*len(table)), layout='constrained')
-    axes = figure.subplots()
+    figure, axes = plt.subplots(figsize=(7, .5 + .45*len(table)), layout='constrained')
     spread = [table['mean'] - table.lowest, table.highest - table['mean']]
     axes.barh(table.index, table['mean'], xerr=spread, color=['#c9ced6']*(len(table)-1) + ['#2a7f9e'], capsize=3)
     for y, mean in enumerate(table['mean']): axes.text(.02, y, f'{mean:.1%}', va='center')
     axes.set(xlim=(0, 1), xlabel='accuracy on the test texts', title=title)
     axes.invert_yaxis()
+    plt.close(figure)
     return figure
 
 # %% ../nbs/04_classifier.ipynb #5fc5eb6c

@@ -8,7 +8,7 @@ __all__ = ['unigram_perplexity', 'split_texts', 'LanguageModel', 'awd_lstm', 'ne
            'read_checkpoint', 'resume', 'fit_resumable', 'finetune_lm', 'plot_perplexity', 'stage_of', 'review_lm',
            'next_word_probs', 'reshape_probs', 'generate']
 
-# %% ../nbs/03_lm_finetune.ipynb #23a703b2
+# %% ../nbs/03_lm_finetune.ipynb #c8061446
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from .tokenization import BOS, PAD, UNK, Vocab, tokenize
 
 import fastai.callback.progress  # noqa: F401  (gives every Learner its progress bar)
 import fastai.callback.schedule  # noqa: F401  (gives every Learner fit_one_cycle)
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from fastai.callback.core import Callback
@@ -275,18 +276,18 @@ def finetune_lm(
         if n: fit_resumable(learn, n, rate, folder and Path(folder)/f'{part}.pt', dict(about, part=part, epochs=n, lr=rate))
     return learn
 
-# %% ../nbs/03_lm_finetune.ipynb #7e9b4dc6
+# %% ../nbs/03_lm_finetune.ipynb #bb3d52b6
 def plot_perplexity(
     curves:dict[str,list[float]], # Perplexity after each epoch, by name
     marks:dict[str,float], # Baselines, by name
 )->Figure: # One line per curve, one dashed line per baseline
     "Perplexity against epochs"
-    figure = Figure(figsize=(7, 3.2), layout='constrained')
-    axes = figure.subplots()
+    figure, axes = plt.subplots(figsize=(7, 3.2), layout='constrained')
     for name, values in curves.items(): axes.plot(range(1, len(values)+1), values, marker='o', label=name)
     for name, value in marks.items(): axes.axhline(value, ls='--', lw=1, color='#888', label=name)
     axes.set(xlabel='epoch', ylabel='perplexity (log scale)', yscale='log')
     axes.legend(frameon=False)
+    plt.close(figure)
     return figure
 
 # %% ../nbs/03_lm_finetune.ipynb #0f39c0a7
