@@ -162,7 +162,7 @@ def finetune_classifier(
     if not quiet: return fit_plan(learn, plan) and clas
     with learn.no_bar(), learn.no_logging(): return fit_plan(learn, plan) and clas
 
-# %% ../nbs/04_classifier.ipynb #afa7f93f
+# %% ../nbs/04_classifier.ipynb #cb521bdd
 def ladder(
     results:dict[str,list[float]], # Accuracy of each method, one per seed
 )->pd.DataFrame: # One row per method: mean, lowest, highest
@@ -178,7 +178,7 @@ def plot_ladder(
     figure, axes = plt.subplots(figsize=(7, .5 + .45*len(table)), layout='constrained')
     spread = [table['mean'] - table.lowest, table.highest - table['mean']]
     axes.barh(table.index, table['mean'], xerr=spread, color=['#c9ced6']*(len(table)-1) + ['#2a7f9e'], capsize=3)
-    for y, mean in enumerate(table['mean']): axes.text(.02, y, f'{mean:.1%}', va='center')
+    for y, mean in enumerate(table['mean']): axes.text(.02, y, f'{mean:.1%}', va='center', color='#fff' if y == len(table)-1 else '#222')
     axes.set(xlim=(0, 1), xlabel='accuracy on the test texts', title=title)
     axes.invert_yaxis()
     plt.close(figure)
