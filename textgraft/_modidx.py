@@ -139,6 +139,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'textgraft.course.run_record': ('appendix/course.html#run_record', 'textgraft/course.py'),
                                   'textgraft.course.save_notebook': ('appendix/course.html#save_notebook', 'textgraft/course.py'),
                                   'textgraft.course.shown_headline': ('appendix/course.html#shown_headline', 'textgraft/course.py'),
+                                  'textgraft.course.stop': ('appendix/course.html#stop', 'textgraft/course.py'),
                                   'textgraft.course.this_python': ('appendix/course.html#this_python', 'textgraft/course.py')},
             'textgraft.fastai_fixes': { 'textgraft.fastai_fixes.fetch': ('appendix/fastai_fixes.html#fetch', 'textgraft/fastai_fixes.py'),
                                         'textgraft.fastai_fixes.load_weights': ( 'appendix/fastai_fixes.html#load_weights',

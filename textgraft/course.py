@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['SMALL', 'CPU', 'FULL', 'SIZES', 'HEADLINE', 'TAKES_UP', 'Settings', 'choose_settings', 'Headline', 'headline',
            'find_chapters', 'this_python', 'describe_failure', 'kernel', 'execute', 'save_notebook', 'shown_headline',
-           'ChapterRun', 'run_chapter', 'Progress', 'rows_of', 'run_chapters', 'results_table', 'run_record',
+           'ChapterRun', 'run_chapter', 'Progress', 'rows_of', 'stop', 'run_chapters', 'results_table', 'run_record',
            'describe_run', 'parse_args', 'notebooks_folder', 'main']
 
-# %% ../nbs/appendix/course.ipynb #182a68a2
+# %% ../nbs/appendix/course.ipynb #efabf4ac
 import argparse
 import asyncio
 import json
@@ -19,7 +19,7 @@ import re
 import sys
 import threading
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import partial
@@ -304,7 +304,17 @@ def rows_of(
             for path in paths if TAKES_UP.get(path.stem) not in names]
     return sorted(rows, key=len, reverse=True)
 
-# %% ../nbs/appendix/course.ipynb #9bc8fb9b
+# %% ../nbs/appendix/course.ipynb #90a9bc3c
+async def stop(
+    tasks:list[asyncio.Task], # They may be done, running, or not begun
+    seconds:float=5., # How long to wait before asking again
+):
+    "Cancel tasks until all of them have ended"
+    while running := [task for task in tasks if not task.done()]:
+        for task in running: task.cancel()
+        await asyncio.wait(running, timeout=seconds)
+
+# %% ../nbs/appendix/course.ipynb #af01c7fe
 async def run_chapters(
     paths:list[Path], # The notebooks
     out:Path|None, # Folder for the executed notebooks; None: each in its place
@@ -321,10 +331,11 @@ async def run_chapters(
             runs.append(run)
             progress.done(run)
             if run.error == 'interrupted': return
-    with suppress(asyncio.CancelledError): # the runs say which chapters were interrupted
-        async with asyncio.TaskGroup() as group:
-            for row in rows_of(paths): group.create_task(run_row(row))
-    progress.bar.close()
+    tasks = [asyncio.create_task(run_row(row)) for row in rows_of(paths)]
+    try: await asyncio.wait(tasks)
+    except asyncio.CancelledError: await stop(tasks)
+    finally: progress.bar.close()
+    for task in tasks: task.cancelled() or task.result() # raises what went wrong in here
     return sorted(runs, key=lambda run: run.chapter)
 
 # %% ../nbs/appendix/course.ipynb #22973203
