@@ -276,7 +276,7 @@ def finetune_lm(
         if n: fit_resumable(learn, n, rate, folder and Path(folder)/f'{part}.pt', dict(about, part=part, epochs=n, lr=rate))
     return learn
 
-# %% ../nbs/03_lm_finetune.ipynb #bb3d52b6
+# %% ../nbs/03_lm_finetune.ipynb #5dc06d33
 def plot_perplexity(
     curves:dict[str,list[float]], # Perplexity after each epoch, by name
     marks:dict[str,float], # Baselines, by name
@@ -284,8 +284,11 @@ def plot_perplexity(
     "Perplexity against epochs"
     figure, axes = plt.subplots(figsize=(7, 3.2), layout='constrained')
     for name, values in curves.items(): axes.plot(range(1, len(values)+1), values, marker='o', label=name)
-    for name, value in marks.items(): axes.axhline(value, ls='--', lw=1, color='#888', label=name)
+    for name, value in marks.items():
+        axes.axhline(value, ls='--', lw=1, color='#888')
+        axes.text(.02, value, name, transform=axes.get_yaxis_transform(), va='bottom', color='#666')
     axes.set(xlabel='epoch', ylabel='perplexity (log scale)', yscale='log')
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)
     plt.close(figure)
     return figure
