@@ -276,7 +276,7 @@ def finetune_lm(
         if n: fit_resumable(learn, n, rate, folder and Path(folder)/f'{part}.pt', dict(about, part=part, epochs=n, lr=rate))
     return learn
 
-# %% ../nbs/03_lm_finetune.ipynb #5dc06d33
+# %% ../nbs/03_lm_finetune.ipynb #cb1cb8b9
 def plot_perplexity(
     curves:dict[str,list[float]], # Perplexity after each epoch, by name
     marks:dict[str,float], # Baselines, by name
@@ -286,7 +286,7 @@ def plot_perplexity(
     for name, values in curves.items(): axes.plot(range(1, len(values)+1), values, marker='o', label=name)
     for name, value in marks.items():
         axes.axhline(value, ls='--', lw=1, color='#888')
-        axes.text(.02, value, name, transform=axes.get_yaxis_transform(), va='bottom', color='#666')
+        axes.text(.02, value, name, transform=axes.get_yaxis_transform(), va='top', color='#666')
     axes.set(xlabel='epoch', ylabel='perplexity (log scale)', yscale='log')
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)
