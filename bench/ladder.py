@@ -10,15 +10,10 @@ import time
 from dataclasses import replace
 
 from bench.record import record
-from textgraft.classifier import finetune_classifier, ladder, thaw_plan
+from textgraft.classifier import all_at_once, finetune_classifier, ladder, thaw_plan
 from textgraft.course import choose_settings
 from textgraft.lm_finetune import carry_over, general_lm, new_lm, review_lm
 from textgraft.reviews import load_corpus, majority_baseline, nb_baseline, tfidf_baseline
-
-
-def all_at_once(plan, lr):
-    "As many epochs as the plan has, with all layers learning from the first"
-    return [dict(plan[-1], epochs=sum(step['epochs'] for step in plan), lr=lr, lr_low=lr)]
 
 
 def rungs(cfg, corpus, lm, n_labels):

@@ -28,7 +28,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-# %% ../nbs/appendix/course.ipynb #ba191988
+# %% ../nbs/appendix/course.ipynb #51d1a507
 @dataclass(frozen=True)
 class Settings:
     "The numbers that differ between a laptop run and a GPU run"
@@ -45,6 +45,7 @@ class Settings:
     lm_drop:float # Language model: scales fastai's dropouts
     lm_bs:int # Language model: rows of text read side by side
     seq_len:int # Language model: tokens read per row and step
+    general_epochs:int # Language model: passes over the general-English articles, where they stand in for WikiText-103
     lm_epochs:int # Language model: passes over the text
     lm_lr:float # Language model: highest learning rate
     clas_drop:float # Classifier: scales fastai's dropouts
@@ -65,11 +66,11 @@ class Settings:
     stages:Path = Path(os.path.expanduser('~/.textgraft/stages')) # Where long stages save what they made
     device:str = 'cpu' # `'cuda'` where there is a GPU
 
-# %% ../nbs/appendix/course.ipynb #897e969a
+# %% ../nbs/appendix/course.ipynb #bc00fd4a
 SMALL = Settings(
     name='small', train=2000, test=1000, unlabelled=6000, labels=100,
     min_freq=3, max_vocab=60000, emb=64, hidden=64, layers=2,
-    lm_drop=.05, lm_bs=32, seq_len=40, lm_epochs=4, lm_lr=2e-2,
+    lm_drop=.05, lm_bs=32, seq_len=40, general_epochs=8, lm_epochs=4, lm_lr=2e-2,
     clas_drop=.1, clas_bs=16, clas_epochs=4, clas_lr=1e-2, max_len=400, seeds=3,
     gpt2=None, gpt2_layers=2, gpt2_width=64, gpt2_heads=4, gpt2_vocab=512, gpt2_context=128, gpt2_steps=300)
 
@@ -81,7 +82,7 @@ CPU = replace(SMALL,
 FULL = Settings(
     name='full', train=None, test=None, unlabelled=None, labels=25000,
     min_freq=3, max_vocab=60000, emb=400, hidden=1152, layers=3,
-    lm_drop=.3, lm_bs=128, seq_len=80, lm_epochs=10, lm_lr=2e-3,
+    lm_drop=.3, lm_bs=128, seq_len=80, general_epochs=0, lm_epochs=10, lm_lr=2e-3,
     clas_drop=.5, clas_bs=64, clas_epochs=1, clas_lr=2e-2, max_len=1440, seeds=1,
     gpt2='gpt2', gpt2_layers=12, gpt2_width=768, gpt2_heads=12, gpt2_vocab=50257, gpt2_context=1024, gpt2_steps=0)
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['unigram_perplexity', 'split_texts', 'LanguageModel', 'awd_lstm', 'new_lm', 'lm_learner', 'articles_lm', 'WordsOnly',
-           'read_words', 'wikitext_lm', 'save_lm', 'load_lm', 'general_lm', 'carry_over', 'Checkpoint',
+           'read_words', 'wikitext_lm', 'save_lm', 'load_lm', 'general_stage', 'general_lm', 'carry_over', 'Checkpoint',
            'read_checkpoint', 'resume', 'fit_resumable', 'finetune_lm', 'plot_perplexity', 'stage_of', 'review_lm',
            'next_word_probs', 'reshape_probs', 'generate']
 
@@ -110,10 +110,9 @@ def lm_learner(
         dls, lm.model, loss_func=CrossEntropyLossFlat(), splitter=awd_lstm_lm_split, opt_func=partial(Adam, eps=1e-8),
         alpha=alpha, beta=beta, metrics=[accuracy, Perplexity()], cbs=GradientClip(0.5)))
 
-# %% ../nbs/03_lm_finetune.ipynb #db2ddc2c
+# %% ../nbs/03_lm_finetune.ipynb #c58a0128
 def articles_lm(
     cfg:Settings, # Sizes and seed
-    epochs:int=8, # Passes over the articles
     backwards:bool=False, # Read them from their end
 )->LanguageModel: # Trained on general English alone
     "A tiny stand-in for the weights trained on WikiText-103"
@@ -123,7 +122,7 @@ def articles_lm(
     ids, valid = ([vocab.encode(t) for t in part] for part in (tokens, tokenize(valid_texts)))
     lm = new_lm(vocab, cfg.emb, cfg.hidden, cfg.layers, cfg.lm_drop, backwards, cfg.seed)
     dls = lm_dataloaders(ids, valid, vocab, bs=cfg.lm_bs, seq_len=cfg.seq_len, seed=cfg.seed, backwards=backwards)
-    lm_learner(lm, dls).fit_one_cycle(epochs, cfg.lm_lr)
+    lm_learner(lm, dls).fit_one_cycle(cfg.general_epochs, cfg.lm_lr)
     return lm
 
 # %% ../nbs/03_lm_finetune.ipynb #7a3ee22a
@@ -175,16 +174,24 @@ def load_lm(
     file, vocab, config = load_stage(folder, about)
     return LanguageModel(load_weights(awd_lstm(len(vocab), config), file), vocab, config)
 
-# %% ../nbs/03_lm_finetune.ipynb #8a7e9945
+# %% ../nbs/03_lm_finetune.ipynb #6e6d7fcc
+def general_stage(
+    cfg:Settings, # Sizes, seed, and the folder for stages
+    backwards:bool=False, # Read texts from their end
+)->tuple[Path, dict]: # The folder of the stage, and what it is made from
+    "Where the model of our articles is kept: other articles or settings, another folder"
+    names = 'emb hidden layers lm_drop lm_bs seq_len general_epochs lm_lr seed'.split()
+    about = {name: getattr(cfg, name) for name in names}
+    about |= dict(texts=fingerprint(small_articles(seed=cfg.seed))[:12], backwards=backwards, version=textgraft.__version__)
+    return cfg.stages/f'articles-{cfg.name}-{fingerprint(about)[:12]}', about
+
 def general_lm(
     cfg:Settings, # Sizes; `name` decides
     backwards:bool=False, # Read texts from their end
 )->LanguageModel: # A start for fine-tuning
     "What has read general English: WikiText-103 at full size, our articles else (kept as a stage)"
     if cfg.name == 'full': return wikitext_lm(cfg.lm_drop, backwards)
-    about = {name: getattr(cfg, name) for name in 'emb hidden layers lm_drop lm_bs seq_len lm_lr seed'.split()}
-    about |= dict(texts=fingerprint(small_articles(seed=cfg.seed))[:12], backwards=backwards, version=textgraft.__version__)
-    folder = cfg.stages/f'articles-{cfg.name}-{fingerprint(about)[:12]}'
+    folder, about = general_stage(cfg, backwards)
     return load_lm(folder, about) if folder.exists() else load_lm(save_lm(articles_lm(cfg, backwards=backwards), folder, about), about)
 
 # %% ../nbs/03_lm_finetune.ipynb #efacb371
@@ -293,7 +300,7 @@ def plot_perplexity(
     plt.close(figure)
     return figure
 
-# %% ../nbs/03_lm_finetune.ipynb #0f39c0a7
+# %% ../nbs/03_lm_finetune.ipynb #e477971f
 def stage_of(
     cfg:Settings, # Sizes, seed, and the folder for stages
     corpus:Corpus, # What is read
@@ -302,7 +309,8 @@ def stage_of(
     "Where the fine-tuned language model of this run is kept: other texts or settings, another folder"
     names = 'min_freq max_vocab emb hidden layers lm_drop lm_bs seq_len lm_epochs lm_lr seed'.split()
     about = {name: getattr(cfg, name) for name in names}
-    about |= dict(corpus=corpus.name, texts=fingerprint(corpus.lm_texts())[:12], backwards=backwards, version=textgraft.__version__)
+    general = 'WikiText-103' if cfg.name == 'full' else general_stage(cfg, backwards)[0].name
+    about |= dict(corpus=corpus.name, texts=fingerprint(corpus.lm_texts())[:12], general=general, backwards=backwards, version=textgraft.__version__)
     return cfg.stages/f'lm-{cfg.name}-{fingerprint(about)[:12]}', about
 
 def review_lm(

@@ -134,7 +134,7 @@ def from_folder(
     if not len(tables[0]): raise ValueError(f'{path} has no file {train}/<class>/*.txt to learn from')
     return from_df(*tables, on_empty=on_empty, name=Path(path).name.split('.t')[0])
 
-# %% ../nbs/00_reviews.ipynb #384f0c15
+# %% ../nbs/00_reviews.ipynb #9088b911
 IMDB_SIZE = dict(train=25_000, test=25_000, unlabelled=50_000)
 
 def imdb(
@@ -149,12 +149,14 @@ def imdb(
                          'unpack it again. Reviews of your own? Then call from_folder.')
     return corpus
 
-def fetch_imdb()->Path: # The folder
+def fetch_imdb(
+    url:str|None = None, # Where the archive is; None: fastai's `URLs.IMDB`
+)->Path: # The folder
     "IMDB as fastai downloads it, or an error that says what to do"
     from textgraft.fastai_fixes import fetch
 
     from fastai.data.external import URLs
-    try: return fetch(URLs.IMDB)
+    try: return fetch(url or URLs.IMDB)
     except ConnectionError as error:
         raise ConnectionError(f"{error}, or copy the archive to this machine and name it: imdb('imdb.tgz'), in the "
                               "chapters TEXTGRAFT_DATA=imdb.tgz. On Kaggle, turn Internet on in the notebook's settings.") from error

@@ -294,7 +294,7 @@ def encode_texts(
         rows += np.split(ids, np.cumsum(lens)[:-1])
     return rows
 
-# %% ../nbs/01_tokenization.ipynb #7f401e40
+# %% ../nbs/01_tokenization.ipynb #82592d0f
 def undo_special(
     tokens:list[str], # Tokens of one text
 )->list[str]: # The same without special tokens
@@ -305,7 +305,9 @@ def undo_special(
         if token in (MAJ, UP) and after not in SPECIAL_TOKENS: words.append((str.capitalize if token == MAJ else str.upper)(todo.pop()))
         elif token in (REP, WREP) and after.isdecimal() and len(todo) > 1:
             n, word = min(int(todo.pop()), 100), todo.pop() # a model may write any number
-            words += [word * n] if token == REP else [word] * n
+            if token == WREP: words += [word] * n
+            elif words and words[-1].isalnum() and word.isalnum(): words[-1] += word * n # 's xxrep 5 o' was 'sooooo'
+            else: words.append(word * n)
         elif token == UNK or token not in SPECIAL_TOKENS + ['xxfake']: words.append(token)
     return words
 
