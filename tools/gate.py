@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import stamp
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES, MAX_KB = 25, 200
@@ -19,9 +20,13 @@ FORBIDDEN = {
     r'\bos\.(environ|getenv|chdir)|\bchdir\(': 'touches the environment or the working folder',
     r'CUDA_VISIBLE_DEVICES|rcParams\[|logging\.disable\(': 'changes global settings',
     r'(simplefilter|filterwarnings)\(.ignore.(?![^)]*message)': 'silences warnings that it does not name',
+    r'google\.colab': 'asks for Colab: only the stamped cell does',
 }
 MAY = {'course': 'touches the environment or the working folder'} # the one place that does
-MACHINE = re.compile(r'(?<![\w.:/])/(home|root|tmp|work|Users|private)/[\w.-]+')
+MACHINE = re.compile(r'(?<![\w.:/])/(home|root|tmp|work|Users|private)/[\w.-]+|\b[A-Z]:\\\\?(Users|Windows|Temp)\b')
+# What a cell prints where no Jupyter kernel shows tables and bars, and what is different in every run.
+NOT_A_KERNEL = re.compile(r'^epoch +train_loss|<IPython\.core\.display|<fastprogress', re.MULTILINE)
+NOISE = re.compile(r'\bat 0x[0-9a-f]{6,}')
 
 
 def lines(cell): return [line for line in cell.source.splitlines() if line.strip() and not line.startswith('#|')]
@@ -32,7 +37,7 @@ def exported(cell): return bool(re.search(r'^#\|\s*exports?\b', cell.source, re.
 
 def tree(cell):
     "The syntax tree of a cell, without notebook magics"
-    return ast.parse('\n'.join(line for line in cell.source.splitlines() if not line.lstrip().startswith(('%', '!'))))
+    return ast.parse(re.sub(r'^([ \t]*)[%!].*', r'\1pass', cell.source, flags=re.MULTILINE))
 
 
 def is_data(node):
@@ -91,15 +96,35 @@ def output_faults(nb):
             if out.get('name') == 'stderr': yield f'In [{number}] writes to stderr: {out.text.splitlines()[0][:60]}'
             text = ' '.join([out.get('text', ''), *(str(v) for k, v in out.get('data', {}).items() if not k.startswith('image/p'))])
             if found := MACHINE.search(text): yield f'In [{number}] shows a path of this machine: {found[0]}'
+            if found := NOISE.search(text): yield f'In [{number}] shows what every run changes: {found[0]}'
+            if 'text/html' not in out.get('data', {}) and (found := NOT_A_KERNEL.search(text)):
+                yield f'In [{number}] was not run in a Jupyter kernel: {found[0]}'
+
+
+def format_faults(nb):
+    "What keeps programs from reading the notebook"
+    try: nbformat.validate(nb)
+    except nbformat.ValidationError as error: yield f'not a valid notebook: {str(error).splitlines()[0]}'
     if 'widgets' in nb.metadata: yield 'metadata.widgets: GitHub would not show the notebook'
+    if (nb.nbformat, nb.nbformat_minor) != (4, 5): yield f'nbformat {nb.nbformat}.{nb.nbformat_minor}, not 4.5'
+
+
+def path_faults(cells):
+    "Absolute paths in what the author wrote"
+    for number, cell in enumerate(cells):
+        if found := MACHINE.search(cell.source): yield f'cell {number} names a path of one machine: {found[0]}'
 
 
 def faults(path, nb):
     "The rules that a notebook breaks"
     code = [c for c in nb.cells if c.cell_type == 'code']
+    yield from format_faults(nb)
     yield from opening(nb.cells)
     yield from output_faults(nb)
+    yield from path_faults(nb.cells)
+    if path.stem[:2].isdigit() and not any(c.outputs for c in code): yield 'no outputs: run it with "textgraft run --inplace"'
     for number, cell in enumerate(code, start=1):
+        if stamp.is_stamp(cell): continue
         where, nodes = f'In [{number}]', tree(cell).body
         if len(lines(cell)) > MAX_LINES and not all(map(is_data, nodes)): yield f'{where} has {len(lines(cell))} lines'
         if any(isinstance(n, ast.ImportFrom) and n.names[0].name == '*' for n in nodes): yield f'{where} imports *'
@@ -112,12 +137,13 @@ def faults(path, nb):
 
 
 def measures(path, nb):
-    "The figures of the table, those outside our range with a star"
-    code = [c for c in nb.cells if c.cell_type == 'code']
+    "The figures of the table, those outside our range with a star; stamped cells do not count"
+    cells = [c for c in nb.cells if not stamp.is_stamp(c)]
+    code = [c for c in cells if c.cell_type == 'code']
     counts = sorted(len(lines(c)) for c in code) or [0]
-    words = sum(len(c.source.split()) for c in nb.cells if c.cell_type == 'markdown')/max(len(code), 1)
+    words = sum(len(c.source.split()) for c in cells if c.cell_type == 'markdown')/max(len(code), 1)
     figures = [(len(code), 0, 40), (statistics.median(counts), 2, 6), (counts[int(.9*(len(counts)-1))], 0, 12),
-        (counts[-1], 0, MAX_LINES), (words, 25, 70), (longest_run(nb.cells), 0, 3), (path.stat().st_size/1000, 0, MAX_KB)]
+        (counts[-1], 0, MAX_LINES), (words, 25, 70), (longest_run(cells), 0, 3), (path.stat().st_size/1000, 0, MAX_KB)]
     return [f'{value:.0f}{"" if low <= value <= high else "*"}' for value, low, high in figures]
 
 
@@ -126,7 +152,6 @@ def main(paths):
     broken = []
     for path in paths or sorted(p for p in ROOT.glob('nbs/**/*.ipynb') if '.ipynb_checkpoints' not in p.parts):
         nb = nbformat.read(path, as_version=4)
-        nbformat.validate(nb)
         rows.append([path.stem, *measures(path, nb)])
         broken += [f'{path.stem}: {fault}' for fault in faults(path, nb)]
     for row in rows: print(f'{row[0]:<18}' + ''.join(f'{figure:>11}' for figure in row[1:]))

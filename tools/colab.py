@@ -1,0 +1,129 @@
+"""What happens to this package on Colab? Writes the answer to results/colab.json.
+
+    python tools/colab.py LIST                         would an installation replace anything that Colab ships?
+    python tools/colab.py LIST --run --python 3.13     and do the chapters run on those versions?
+
+LIST is the output of `pip freeze` on Colab, published at https://github.com/googlecolab/backend-info. It names PyTorch by an
+address of Colab's own; --add says which version that is. CUDA's packages are left out: Colab's PyTorch brings its own.
+The first question needs an index of packages; tests/test_repo.py asks the part of it that needs none. The second one makes an
+environment of 5 GB in a temporary folder and takes some minutes.
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import stamp
+
+UV = shutil.which('uv', path=Path(sys.executable).parent) or 'uv'
+CUDA = re.compile(r'nvidia-|cuda-|triton')
+
+
+def pins(
+    text:str, # What `pip freeze` printed
+    extra:list[str]=(), # More lines of the kind `name==version`
+)->dict[str, str]: # Versions by name
+    "The packages of a machine"
+    found = re.findall(r'^([\w.-]+)==(\S+)', '\n'.join([text, *extra]), flags=re.MULTILINE)
+    return {normal(name): version for name, version in found if not CUDA.match(normal(name))}
+
+
+def normal(name): return re.sub(r'[-_.]+', '-', name).lower()
+
+
+def needed(): return [line for line in stamp.settings()['requirements'].splitlines() if line]
+
+
+def pretend(
+    packages:dict[str, str], # Versions by name
+    folder:Path, # Made, if it is not there
+)->Path: # The folder
+    "A folder that an installer takes for a machine on which all these packages are installed"
+    for name, version in packages.items():
+        info = folder/f'{name.replace("-", "_")}-{version}.dist-info'
+        info.mkdir(parents=True)
+        (info/'METADATA').write_text(f'Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n')
+        (info/'RECORD').touch()
+    return folder
+
+
+def would_change(
+    packages:dict[str, str], # What is installed
+    requirements:list[str], # What is to be installed
+    python:str='3.13', # Version of Python on that machine
+)->list[str]: # Lines like `- pandas==2.2.3` and `+ pandas==3.0.0`; none if nothing changes
+    "What an installer would do on such a machine, without an index of packages"
+    with TemporaryDirectory() as folder:
+        options = ['--dry-run', '--offline', '--no-cache', '--python-version', python, '--target', pretend(packages, Path(folder)/'packages')]
+        done = subprocess.run([UV, 'pip', 'install', *options, *requirements], capture_output=True, text=True)
+    if done.returncode: return [done.stderr.strip()]
+    return re.findall(r'^ ([+~-] .*)$', done.stderr, flags=re.MULTILINE)
+
+
+def resolved(
+    packages:dict[str, str], # What is installed
+    requirements:list[str], # What is to be installed
+    python:str, # Version of Python on that machine
+)->dict[str, str]: # Versions by name of all that is needed, directly or not
+    "One solution in which no installed package changes; an error if there is none"
+    with TemporaryDirectory() as folder:
+        constraints = Path(folder)/'constraints.txt'
+        constraints.write_text('\n'.join(f'{name}=={version}' for name, version in packages.items()))
+        options = ['--quiet', '--no-header', '--no-annotate', '--python-version', python, '--constraint', constraints, '-']
+        done = subprocess.run([UV, 'pip', 'compile', *options], input='\n'.join(requirements), capture_output=True, text=True)
+    if done.returncode: raise SystemExit(f'No installation leaves Colab as it is:\n{done.stderr}')
+    return pins(done.stdout)
+
+
+def run(packages, python, folder):
+    "All chapters, then chapter 4 alone in an empty folder, in an environment with Colab's versions: two records of `textgraft run`"
+    env, clone, home = folder/'env', folder/'clone', {'OMP_NUM_THREADS': '1', 'PYDEVD_DISABLE_FILE_VALIDATION': '1'}
+    (folder/'constraints.txt').write_text('\n'.join(f'{name}=={version}' for name, version in packages.items()))
+    subprocess.run(['git', 'clone', '--quiet', stamp.ROOT, clone], check=True) # what is committed, as pip would get it
+    subprocess.run([UV, 'venv', '--quiet', '--python', python, env], check=True)
+    subprocess.run([UV, 'pip', 'install', '--quiet', '--python', env, '-c', folder/'constraints.txt', clone], check=True)
+    records = []
+    for name, paths in {'all': stamp.notebooks(), 'alone': [stamp.ROOT/'nbs/04_classifier.ipynb']}.items():
+        (folder/name).mkdir()
+        for path in paths:
+            if stamp.is_chapter(path): shutil.copy(clone/stamp.place(path), folder/name)
+        command = [env/'bin/textgraft', 'run', '--size', 'small', '--notebooks', '.', '--json', 'record.json']
+        subprocess.run(command, cwd=folder/name, env={**os.environ, **home, 'TEXTGRAFT_HOME': str(folder/name/'home')}, check=True)
+        records.append(json.loads((folder/name/'record.json').read_text(encoding='utf-8')))
+    return records
+
+
+def brief(record): return [{name: run[name] for name in ('chapter', 'seconds', 'error')} | {'headline': run['headline']} for run in record['chapters']]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('list', type=Path, metavar='LIST', help="Colab's pip freeze")
+    parser.add_argument('--month', required=True, help='when Colab had these versions, for instance "August 2026"')
+    parser.add_argument('--add', nargs='*', default=[], metavar='NAME==VERSION', help='packages that the list does not name')
+    parser.add_argument('--python', default='3.13', help='the Python of Colab')
+    parser.add_argument('--run', action='store_true', help='run the chapters')
+    args = parser.parse_args()
+    colab, needs = pins(args.list.read_text(encoding='utf-8'), args.add), needed()
+    solution = resolved(colab, needs, args.python)
+    command = ' '.join(['python tools/colab.py', args.list.name, f'--month "{args.month}"', '--add', *args.add, '--python', args.python])
+    record = dict(command=command + ' --run'*args.run, date=date.today().isoformat(), month=args.month, packages=len(colab), requirements=needs,
+        changes=would_change(colab, needs, args.python),
+        kept={name: version for name, version in solution.items() if colab.get(name) == version},
+        replaced={name: [colab[name], version] for name, version in solution.items() if name in colab and colab[name] != version},
+        added=sorted(name for name in solution if name not in colab))
+    if args.run:
+        with TemporaryDirectory() as folder: every, alone = run(colab, args.python, Path(folder))
+        record['run'] = {name: every[name] for name in ('machine', 'versions', 'seconds')} | dict(chapters=brief(every), chapter_4_alone=brief(alone))
+    (stamp.ROOT/'results/colab.json').write_text(json.dumps(record, indent=1)+'\n', encoding='utf-8')
+    print(f'{len(record["kept"])} of the packages that we need are there and stay; replaced: {record["replaced"] or "none"}; '
+        f'new: {", ".join(record["added"]) or "none"}')
+
+
+if __name__ == '__main__': main()
