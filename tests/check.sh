@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that CI checks, in order; 'make test' calls it. No network, no GPU, nothing of the caller's settings.
 # A step that fails prints how to put it right; the others still run. pytest is the last, so its line ends the output.
+# STEPS='clean|ruff' runs only the steps whose names have that in them.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 BIN=$(cd "${BIN:-.venv/bin}" && pwd)
@@ -10,10 +11,12 @@ unset TEXTGRAFT_SIZE TEXTGRAFT_DATA IN_TEST
 export TEXTGRAFT_HOME=$tmp/textgraft FASTAI_HOME=$tmp/fastai HF_HOME=$tmp/hub HF_HUB_OFFLINE=1
 export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false PYTHONDONTWRITEBYTECODE=1
 
-failed=()
+failed=() steps=0
 step() { # step 'what is checked' 'how to put it right' command...
     local what=$1 fix=$2 start=$SECONDS
     shift 2
+    [[ $what =~ ${STEPS:-} ]] || return 0
+    ((++steps))
     echo "== $what"
     "$@" || { failed+=("$what (to put it right: $fix)"); echo "-- failed: $what. To put it right: $fix"; }
     echo "   $((SECONDS-start)) s"
@@ -48,6 +51,7 @@ notebooks() { # on two cores; the classifier takes up what the language model's 
 
 step 'notebooks are clean' 'nbdev-clean' unchanged nbs "$BIN/nbdev-clean"
 step 'the package is what the notebooks export' 'nbdev-export' unchanged textgraft "$BIN/nbdev-export"
+step 'notebooks are stamped for Colab' 'python tools/stamp.py' "$BIN/python" tools/stamp.py --check
 step 'README.md is current' 'make readme' "$BIN/python" tools/readme.py --check
 step 'ruff' 'ruff check --fix, then nbdev-export' "$BIN/ruff" check --quiet .
 step 'spelling' 'correct the word, or add it to [tool.typos] in pyproject.toml' "$BIN/python" tools/spelling.py
@@ -57,7 +61,7 @@ step 'notebooks run' 'nbdev-test nbs/THE_NOTEBOOK.ipynb' notebooks
 step 'tests' 'pytest tests/THE_FILE.py' "$BIN/python" -m pytest -n 2 "$@"
 
 if ((${#failed[@]})); then
-    printf '\n%d of 9 checks failed:\n' "${#failed[@]}"
+    printf '\n%d of %d checks failed:\n' "${#failed[@]}" "$steps"
     printf '  %s\n' "${failed[@]}"
     exit 1
 fi

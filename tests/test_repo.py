@@ -1,4 +1,5 @@
 "The repository itself: metadata, front page, links, and the gate that measures notebooks"
+import ast
 import configparser
 import importlib.metadata
 import json
@@ -6,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
@@ -13,9 +15,9 @@ import yaml
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
-COLAB = ROOT.parent/'shared/data/colab/pip-freeze-2026-08.txt'
 NOTEBOOKS = sorted(p for p in ROOT.glob('nbs/**/*.ipynb') if '.ipynb_checkpoints' not in p.parts)
-sys.path.insert(0, str(ROOT/'tools'))
+sys.path[:0] = [str(ROOT/'tools'), str(ROOT/'images')]
+import draw  # noqa: E402
 import gate  # noqa: E402
 import readme  # noqa: E402
 
@@ -47,15 +49,10 @@ def test_metadata_has_one_source():
 def test_constraints_satisfy_the_requirements():
     pins = dict(re.findall(r'^([\w.-]+)==([^\s;]+)', (ROOT/'constraints.txt').read_text(), flags=re.MULTILINE))
     if not pins: pytest.skip('no constraints: the newest packages are being tested')
-    for need in requirements('requirements')+requirements('dev_requirements'):
+    kinds = [name for name in settings() if name.endswith('requirements')]
+    assert {'requirements', 'dev_requirements', 'site_requirements', 'browser_requirements'} == set(kinds)
+    for need in (need for kind in kinds for need in requirements(kind)):
         assert need.specifier.contains(pins[need.name]), f'{need}: constraints.txt has {pins[need.name]}'
-
-
-@pytest.mark.skipif(not COLAB.exists(), reason="needs Colab's package list in shared/data beside the checkout")
-def test_an_installation_on_colab_replaces_nothing():
-    colab = dict(re.findall(r'^([\w.-]+)==([^\s;]+)', COLAB.read_text(), flags=re.MULTILINE))
-    for need in requirements('requirements'):
-        if need.name in colab: assert need.specifier.contains(colab[need.name]), f'{need}: Colab has {colab[need.name]}'
 
 
 def test_readme_is_what_the_index_says():
@@ -69,15 +66,18 @@ def test_readme_shows_the_figures_of_a_record():
     table = '| chapter | module |\n|---|---|\n| [04 C](nbs/04_classifier.ipynb) | `c` |\n| [05 G](nbs/05_gpt2.ipynb) | `g` |'
     lines = readme.with_figures(table, record).splitlines()
     assert lines[0].count('|') == lines[1].count('|') == lines[2].count('|') == lines[3].count('|')
-    assert '| 61 | Accuracy: **96.1%** | TF-IDF: 77.0% |' in lines[2] and '61 seconds in all on 2 cores' in lines[-1]
+    assert '| 61 | Accuracy: **96.1%** (TF-IDF: 77.0%) |' in lines[2] and '61 seconds in all on 2 cores' in lines[-1]
 
 
 def test_example_of_the_readme_runs():
-    example, = re.findall(r'```python\n(.*?)```', (ROOT/'README.md').read_text(encoding='utf-8'), flags=re.DOTALL)
+    text = (ROOT/'README.md').read_text(encoding='utf-8')
+    example, = re.findall(r'```python\n(.*?)```', text, flags=re.DOTALL)
     assert len([line for line in example.splitlines() if line]) == 5
     names = {}
-    exec(example, names)
-    assert names['vocab']['xxbos'] == names['vocab'].tokens.index('xxbos')
+    *start, value = example.strip().splitlines()
+    exec('\n'.join(start), names)
+    shown = re.search(re.escape(example) + r'```\n\n```\n(.*?)\n```', text, flags=re.DOTALL)[1]
+    assert ast.literal_eval(shown) == eval(value, names)
 
 
 def test_commands_of_the_documents_exist():
@@ -112,11 +112,26 @@ def test_no_file_names_a_machine():
         assert not found or path.name in ('gate.py', 'test_repo.py'), f'{path.name} names {found[0]}'
 
 
-def test_workflows_are_valid_and_run_the_same_command():
-    for name in ['test', 'newest']:
-        flow = yaml.safe_load((ROOT/f'.github/workflows/{name}.yml').read_text())
-        steps = [step.get('run', '') for job in flow['jobs'].values() for step in job['steps']]
-        assert 'bash .ci/run' in steps and 'make course' in steps
+@pytest.mark.parametrize('name, commands', [
+    ('test', ['bash .ci/run', 'make course']),
+    ('newest', ['make constraints', 'bash .ci/run', 'make course', 'make notebooks']),
+    ('site', ['make site']),
+    ('browser', ['make browser']),
+])
+def test_workflows_run_what_the_documents_name(name, commands):
+    flow = yaml.safe_load((ROOT/f'.github/workflows/{name}.yml').read_text())
+    steps = [step for job in flow['jobs'].values() for step in job['steps']]
+    ran = [step['run'] for step in steps if 'run' in step]
+    assert [command for command in ran if command in commands] == commands
+    targets = re.findall(r'^([a-z]+):', (ROOT/'Makefile').read_text(), flags=re.MULTILINE)
+    assert {command.split()[1] for command in ran if command.startswith('make ')} <= set(targets)
+    assert all(set(step) & {'run', 'uses'} for step in steps) and all('timeout-minutes' in job or 'environment' in job for job in flow['jobs'].values())
+
+
+def test_every_workflow_is_looked_at(): assert {path.stem for path in ROOT.glob('.github/workflows/*.yml')} == {'test', 'newest', 'site', 'browser'}
+
+
+def test_the_oldest_python_is_tested():
     oldest = yaml.safe_load((ROOT/'.github/workflows/test.yml').read_text())['jobs']['test']['strategy']['matrix']['python'][0]
     assert oldest == settings()['min_python']
 
@@ -133,6 +148,9 @@ GOOD = ['# Title\n> What it promises.', '#| export\ndef double(x): return 2*x', 
     ([*GOOD, '%pip install fastai'], 'installs packages'),
     ([*GOOD, 'import os\nos.environ["A"] = "1"'], 'touches the environment'),
     ([*GOOD, 'import warnings\nwarnings.simplefilter("ignore")'], 'silences warnings'),
+    ([*GOOD, 'folder = "/home/somebody/models"'], 'names a path of one machine: /home/somebody'),
+    ([*GOOD, r'folder = "C:\\Users\\somebody"'], 'names a path of one machine: C:'),
+    ([*GOOD, 'if double(2):\n    %time double(3)'], None),
     ([*GOOD, '\n'.join(f'print({i})' for i in range(26))], 'In [3] has 26 lines'),
     ([*GOOD, 'table = [\n' + '\n'.join(f'    {i},' for i in range(40)) + '\n]'], None),
     (GOOD[:2], 'exported but in no cell with an assertion: double'),
@@ -151,12 +169,50 @@ def test_gate_finds(cells, fault, tmp_path):
     (dict(output_type='stream', name='stderr', text='UserWarning: look\n'), 'writes to stderr'),
     (dict(output_type='stream', name='stdout', text='saved in /home/somebody/models'), 'a path of this machine'),
     (dict(output_type='error', ename='E', evalue='', traceback=[]), 'shows an error'),
+    (dict(output_type='stream', name='stdout', text='epoch     train_loss  valid_loss  time\n'), 'not run in a Jupyter kernel'),
+    (dict(output_type='display_data', data={'text/plain': '<IPython.core.display.HTML object>'}, metadata={}), 'not run in a Jupyter kernel'),
+    (dict(output_type='display_data', data={'text/plain': '<Model at 0x7f3c5e2b90d0>'}, metadata={}), 'what every run changes'),
+    (dict(output_type='display_data', data={'text/plain': '<IPython.core.display.HTML object>', 'text/html': '<p>1</p>'}, metadata={}), None),
     (dict(output_type='stream', name='stdout', text='42 and/or https://docs.fast.ai/home/x'), None),
 ])
 def test_gate_looks_at_outputs(output, fault):
     cell = nbformat.v4.new_code_cell('1', outputs=[nbformat.from_dict(output)])
     found = list(gate.output_faults(nbformat.v4.new_notebook(cells=[cell])))
     assert not found if fault is None else fault in found[0]
+
+
+@pytest.mark.parametrize('change, fault', [
+    (lambda nb: None, None),
+    (lambda nb: nb.metadata.update(widgets={}), 'metadata.widgets'),
+    (lambda nb: nb.cells[0].update(cell_type='prose'), 'not a valid notebook'),
+    (lambda nb: nb.cells[2].update(outputs=[{'output_type': 'stream', 'name': 'stdout'}]), 'not a valid notebook'),
+    (lambda nb: nb.update(nbformat_minor=4), 'nbformat 4.4'),
+])
+def test_gate_looks_at_the_format(change, fault):
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(GOOD[0]), *map(nbformat.v4.new_code_cell, GOOD[1:])])
+    change(nb)
+    found = list(gate.format_faults(nb))
+    assert not found if fault is None else fault in ' '.join(found)
+
+
+def test_gate_wants_outputs_in_chapters(tmp_path):
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(GOOD[0]), nbformat.v4.new_code_cell('1')])
+    for name, wanted in {'03_x.ipynb': True, 'x.ipynb': False}.items():
+        nbformat.write(nb, tmp_path/name)
+        assert any('no outputs' in fault for fault in gate.faults(tmp_path/name, nb)) == wanted
+
+
+@pytest.mark.parametrize('name', draw.FIGURES)
+def test_pictures_are_what_the_code_draws(name):
+    svg = (ROOT/f'images/{name}.svg').read_text(encoding='utf-8')
+    assert svg == draw.FIGURES[name](), 'run: python images/draw.py'
+    ElementTree.fromstring(svg)
+
+
+def test_every_picture_is_shown_somewhere():
+    pages = [path.read_text(encoding='utf-8') for path in [ROOT/'README.md', *NOTEBOOKS]]
+    unseen = [path.name for path in ROOT.glob('images/*.svg') if not any(f'images/{path.name})' in page for page in pages)]
+    assert not unseen
 
 
 def test_recorded_figures_are_those_of_a_whole_run():
