@@ -14,6 +14,7 @@ import nbformat
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT/'results/course-small.json'
 LADDER = ROOT/'results/ladder-small.json'
+COLAB = ROOT/'results/colab.json'
 NOTICE = '<!-- Written by tools/readme.py from nbs/index.ipynb: edit that notebook, then run "make readme". -->\n\n'
 
 
@@ -27,18 +28,18 @@ def figures(record):
     "The cells that each chapter's run adds to its row of the table"
     for run in record['chapters']:
         h = run['headline']
-        shown = [f'{h["name"]}: **{h["value"]:{h["fmt"]}}**', f'{h["baseline_name"]}: {h["baseline"]:{h["fmt"]}}'] if h else ['', '']
-        yield run['chapter'], [f'{run["seconds"]:.0f}', *shown]
+        shown = f'{h["name"]}: **{h["value"]:{h["fmt"]}}** ({h["baseline_name"]}: {h["baseline"]:{h["fmt"]}})' if h else ''
+        yield run['chapter'], [f'{run["seconds"]:.0f}', shown]
 
 
 def with_figures(text, record):
-    "The table of chapters with seconds, figure and baseline"
+    "The table of chapters with seconds, and with the figure beside its baseline"
     cells, lines = dict(figures(record)), text.splitlines()
     for i, line in enumerate(lines):
         chapter = re.match(r'\| \[.*?\]\(nbs/(\w+)\.ipynb\)', line)
-        if chapter: extra = cells.get(chapter[1], ['']*3)
-        elif line.startswith('| chapter |'): extra = ['seconds', 'its figure', 'its baseline']
-        elif line.startswith('|---') and lines[i-1].startswith('| chapter |'): extra = ['---']*3
+        if chapter: extra = cells.get(chapter[1], ['']*2)
+        elif line.startswith('| chapter |'): extra = ['seconds', 'its figure (and the simplest thing)']
+        elif line.startswith('|---') and lines[i-1].startswith('| chapter |'): extra = ['---']*2
         else: continue
         lines[i] = f'{line} {" | ".join(extra)} |'
     m = record['machine']
@@ -58,14 +59,35 @@ def ladder(record):
     return '\n'.join([f'| accuracy with | {labels[0]} | {labels[1]} |', '|---|---|---|', *rows, note])
 
 
+def on_colab(record):
+    "What an installation on Colab does, and what ran on its versions"
+    added = ', '.join(f'`{name}`' for name in record['added'])
+    text = f'An installation replaces {"nothing" if not record["replaced"] else ", ".join(record["replaced"])} of what Colab shipped in ' \
+        f'{record["month"]}: {len(record["kept"])} packages that the course needs were there and stay, new {"are" if len(record["added"]) > 1 else "is"} {added}.'
+    if run := record.get('run'):
+        v = run['versions']
+        text += f' All chapters ran on those versions (Python {v["python"]}, fastai {v["fastai"]}, PyTorch {v["torch"]}, pandas {v["pandas"]}, ' \
+            f'NumPy {v["numpy"]}) {"on a GPU" if run["machine"]["gpu"] else "without a GPU"} in {run["seconds"]:.0f} seconds, and chapter 4 alone in an empty folder.'
+    return text + f' Measured by `tools/colab.py` on {record["date"]}; its command and its figures stand in [results](results/{COLAB.name}).'
+
+
+def outputs(cell):
+    "What a cell shows, as text"
+    shown = [''.join(out.get('data', {}).get('text/plain', out.get('text', ''))) for out in cell.outputs]
+    return ''.join(f'\n\n```\n{text.rstrip()}\n```' for text in shown)
+
+
 def readme():
     "The text of README.md"
     record = json.loads(RESULTS.read_text(encoding='utf-8')) if RESULTS.exists() else None
+    made = {'ladder': (LADDER, ladder), 'colab': (COLAB, on_colab)}
     parts = []
     for cell in nbformat.read(ROOT/'nbs/index.ipynb', as_version=4).cells:
         if re.match(r'#\|\s*(hide|default_exp)', cell.source): continue
-        text = f'```python\n{cell.source}\n```' if cell.cell_type == 'code' else re.sub(r'\]\(([^)\s]+)\)', relink, cell.source)
-        if LADDER.exists(): text = text.replace('<!-- ladder -->', ladder(json.loads(LADDER.read_text(encoding='utf-8'))))
+        if cell.cell_type == 'code': text = f'```python\n{cell.source}\n```' + outputs(cell)
+        else: text = re.sub(r'\]\(([^)\s]+)\)', relink, cell.source)
+        for mark, (path, say) in made.items():
+            if path.exists(): text = text.replace(f'<!-- {mark} -->', say(json.loads(path.read_text(encoding='utf-8'))))
         parts.append(with_figures(text, record) if record and text.startswith('| chapter |') else text)
     return NOTICE+'\n\n'.join(parts)+'\n'
 
