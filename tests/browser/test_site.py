@@ -1,4 +1,5 @@
 "The built site in a browser, on a desk and on a phone"
+import re
 from pathlib import Path
 
 import pytest
@@ -6,8 +7,7 @@ import pytest
 HTML = Path(__file__).resolve().parents[2]/'_site/html'
 PAGES = sorted(path.relative_to(HTML).as_posix() for path in HTML.rglob('*.html') if '_static' not in path.parts)
 CHAPTERS = [page for page in PAGES if page[:2].isdigit()]
-WIDTHS = [1200, 390]
-wide_or_narrow = pytest.mark.parametrize('width', WIDTHS)
+wide_or_narrow = pytest.mark.parametrize('width', [1200, 390], ids=['desk', 'phone']) # names without digits: ONLY=00 is a chapter
 
 
 def settle(page):
@@ -94,3 +94,22 @@ def test_folded_answers_open(site, open_page):
     assert answer.get_attribute('open') is None
     answer.locator('summary').click()
     assert answer.get_attribute('open') is not None
+
+
+@pytest.mark.parametrize('name', CHAPTERS)
+def test_lit_stage_is_in_view_on_a_phone(name, site, open_page):
+    svg = (HTML/f'_images/map-{name[:2]}.svg').read_text(encoding='utf-8')
+    lit = [float(x) for x in re.findall(r'[MC ](-?[\d.]+),', re.search(r'fill="#1d4ed8"[^>]* d="([^"]+)"', svg)[1])]
+    wide = float(re.search(r'viewBox="[\d.]+ [\d.]+ ([\d.]+)', svg)[1])
+    page = open_page(f'{site}/{name}', 390)
+    settle(page)
+    left, width = page.evaluate("(r => [r.left, r.width])(document.querySelector('img[src*=\"/map-\"]').getBoundingClientRect())")
+    assert 0 <= left + width*min(lit)/wide and left + width*max(lit)/wide <= 390
+
+
+@pytest.mark.parametrize('name', CHAPTERS)
+def test_cells_for_colab_are_not_on_the_page(name, site, open_page):
+    page = open_page(f'{site}/{name}')
+    assert not page.get_by_text('google.colab').count()
+    badge = page.locator('a[href^="https://colab."] > img')
+    assert badge.count() == 1 and badge.get_attribute('alt') == 'Open in Colab'
