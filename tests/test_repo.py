@@ -69,6 +69,16 @@ def test_readme_shows_the_figures_of_a_record():
     assert '| 61 | Accuracy: **96.1%** (TF-IDF: 77.0%) |' in lines[2] and '61 seconds in all on 2 cores' in lines[-1]
 
 
+def test_readme_says_of_colab_what_is_recorded():
+    record = dict(month='May 2026', date='2026-05-02', replaced={}, kept={'torch': '2', 'pandas': '2'}, added=['jedi'])
+    text = readme.on_colab(record)
+    assert 'replaces nothing of what Colab shipped in May 2026: 2 packages' in text and 'new is `jedi`' in text and 'ran' not in text
+    versions = dict(python='3.13', fastai='2.8', torch='2', pandas='2', numpy='2')
+    ran = readme.on_colab({**record, 'run': dict(versions=versions, machine=dict(gpu=None), seconds=61.2)})
+    assert 'All chapters ran on those versions (Python 3.13,' in ran and 'without a GPU in 61 seconds' in ran
+    assert 'replaces pandas of' in readme.on_colab({**record, 'replaced': {'pandas': ['2', '3']}})
+
+
 def test_example_of_the_readme_runs():
     text = (ROOT/'README.md').read_text(encoding='utf-8')
     example, = re.findall(r'```python\n(.*?)```', text, flags=re.DOTALL)

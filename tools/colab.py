@@ -94,12 +94,13 @@ def run(packages, python, folder):
         for path in paths:
             if stamp.is_chapter(path): shutil.copy(clone/stamp.place(path), folder/name)
         command = [env/'bin/textgraft', 'run', '--size', 'small', '--notebooks', '.', '--json', 'record.json']
-        subprocess.run(command, cwd=folder/name, env={**os.environ, **home, 'TEXTGRAFT_HOME': str(folder/name/'home')}, check=True)
+        done = subprocess.run(command, cwd=folder/name, env={**os.environ, **home, 'TEXTGRAFT_HOME': str(folder/name/'home')})
+        if done.returncode: raise SystemExit('Nothing is recorded: a chapter failed.')
         records.append(json.loads((folder/name/'record.json').read_text(encoding='utf-8')))
     return records
 
 
-def brief(record): return [{name: run[name] for name in ('chapter', 'seconds', 'error')} | {'headline': run['headline']} for run in record['chapters']]
+def brief(record): return [{name: run[name] for name in ('chapter', 'seconds', 'error', 'headline')} for run in record['chapters']]
 
 
 def main():
@@ -120,7 +121,9 @@ def main():
         added=sorted(name for name in solution if name not in colab))
     if args.run:
         with TemporaryDirectory() as folder: every, alone = run(colab, args.python, Path(folder))
-        record['run'] = {name: every[name] for name in ('machine', 'versions', 'seconds')} | dict(chapters=brief(every), chapter_4_alone=brief(alone))
+        commit = subprocess.run(['git', 'rev-parse', 'HEAD'], cwd=stamp.ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        record['run'] = {name: every[name] for name in ('machine', 'versions', 'seconds')} \
+            | dict(commit=commit, chapters=brief(every), chapter_4_alone=brief(alone))
     (stamp.ROOT/'results/colab.json').write_text(json.dumps(record, indent=1)+'\n', encoding='utf-8')
     print(f'{len(record["kept"])} of the packages that we need are there and stay; replaced: {record["replaced"] or "none"}; '
         f'new: {", ".join(record["added"]) or "none"}')
