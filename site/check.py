@@ -1,4 +1,4 @@
-"""Check a built site: every link, anchor, picture and script is there, and nothing is loaded from another host.
+"""Check a built site: every link, anchor, picture and script is there, pictures say what they show, nothing comes from elsewhere.
 
     python site/check.py FOLDER
 """
@@ -19,7 +19,7 @@ class Page(HTMLParser):
     "The anchors of a page and what it refers to"
     def __init__(self, path):
         super().__init__()
-        self.anchors, self.links, self.loads, self.styles, self.inside = set(), [], [], [], None
+        self.anchors, self.links, self.loads, self.styles, self.mute, self.inside = set(), [], [], [], [], None
         self.feed(path.read_text(encoding='utf-8'))
 
     def handle_starttag(self, tag, attributes):
@@ -27,6 +27,7 @@ class Page(HTMLParser):
         self.inside = tag
         self.anchors.update(attributes[name] for name in ('id', 'name') if attributes.get(name))
         if attributes.get('style'): self.styles.append(attributes['style'])
+        if tag == 'img' and attributes.get('alt') in (None, '', attributes.get('src')): self.mute.append(attributes.get('src') or '')
         if tag == 'link' and HINTS & set((attributes.get('rel') or '').split()): return
         for name, value in attributes.items():
             if (tag, name.removeprefix('xlink:')) in LOADS: self.loads.append(value or '')
@@ -55,6 +56,7 @@ def faults(site):
         if parts.scheme or parts.netloc: yield f'{path.relative_to(site)} loads {target}'
         elif not (path.parent/unquote(parts.path)).is_file(): yield f'{path.relative_to(site)}: no file {target}'
     for path, page in pages.items():
+        for target in page.mute: yield f'{path.relative_to(site)}: no alt text for {target}'
         for target in page.links:
             parts = urlsplit(target)
             if parts.scheme or parts.netloc: continue

@@ -66,6 +66,7 @@ def without_directives(app, docname, source):
         if cell['cell_type'] != 'code': continue
         for output in cell['outputs']: output.get('data', {}).pop('application/vnd.textgraft.headline+json', None) # for programs
         code = ''.join(cell['source'])
+        if alt := re.search(r'^#\|\s*fig-alt: *(.+)$', code, flags=re.MULTILINE): cell['metadata']['mystnb'] = {'image': {'alt': alt[1]}}
         cell['hidden'] = bool(re.search(r'^#\|\s*(hide|default_exp)\b', code, flags=re.MULTILINE))
         cell['source'] = re.sub(r'^#\|.*\n?', '', code, flags=re.MULTILINE).strip('\n')
     nb['cells'] = [cell for cell in nb['cells'] if not cell.pop('hidden', False)]

@@ -205,6 +205,14 @@ def test_gate_looks_at_the_format(change, fault):
     assert not found if fault is None else fault in ' '.join(found)
 
 
+@pytest.mark.parametrize('first, fault', [('#| fig-alt: A line that falls.', False), ('#| fig-alt:', True), ('# a plot', True)])
+def test_gate_wants_alt_texts(first, fault, tmp_path):
+    picture = nbformat.v4.new_output('display_data', {'image/png': 'AA=='})
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(GOOD[0]), nbformat.v4.new_code_cell(f'{first}\n1', outputs=[picture])])
+    nbformat.write(nb, tmp_path/'x.ipynb')
+    assert any('shows a picture' in found for found in gate.faults(tmp_path/'x.ipynb', nb)) == fault
+
+
 def test_gate_wants_outputs_in_chapters(tmp_path):
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(GOOD[0]), nbformat.v4.new_code_cell('1')])
     for name, wanted in {'03_x.ipynb': True, 'x.ipynb': False}.items():

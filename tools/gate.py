@@ -128,6 +128,8 @@ def faults(path, nb):
         where, nodes = f'In [{number}]', tree(cell).body
         if len(lines(cell)) > MAX_LINES and not all(map(is_data, nodes)): yield f'{where} has {len(lines(cell))} lines'
         if any(isinstance(n, ast.ImportFrom) and n.names[0].name == '*' for n in nodes): yield f'{where} imports *'
+        if any(k.startswith('image/') for out in cell.outputs for k in out.get('data', {})) and not re.search(r'^#\|\s*fig-alt: *\S', cell.source, re.MULTILINE):
+            yield f'{where} shows a picture: say what is on it, in a line "#| fig-alt: ..."'
         for pattern, what in FORBIDDEN.items():
             if re.search(pattern, cell.source, re.MULTILINE) and MAY.get(path.stem) != what: yield f'{where} {what}'
     known = set(asserted_names(c for c in code if not exported(c)))
