@@ -1,16 +1,22 @@
 "Classifiers: order, unknown text, fresh processes, mixed-up folders, odd input"
 import json
+import pickle
 import subprocess
 import sys
 
 from textgraft.classifier import (
     Classifier,
+    average,
     confident_mistakes,
     finetune_classifier,
     graft,
+    how_far,
     ladder,
+    marked_words,
+    occlusion,
     plot_ladder,
     thaw_plan,
+    worker_pool,
 )
 from textgraft.lm_finetune import new_lm, save_lm
 from textgraft.tokenization import SPECIAL_TOKENS, Vocab
@@ -109,3 +115,41 @@ def test_tables_and_pictures(clas, table):
     assert rungs.loc['b', 'mean'] == pytest.approx(.7) and len(plot_ladder(rungs).axes[0].patches) == 2
     wrong = confident_mistakes(clas, table.assign(label=['neg', 'pos'][::-1] * 32), 3)
     assert len(wrong) == 3 and (wrong.label != wrong.answer).all()
+
+
+def test_an_interrupted_classifier_goes_on_where_it_was(table, tmp_path):
+    plan, part = thaw_plan(1, 2, 2e-2), dict(bs=8, drop_mult=.1, quiet=True)
+    whole = finetune_classifier(new_lm(VOCAB, 16, 16, 1), table, None, plan, folder=tmp_path/'whole', **part)
+    finetune_classifier(new_lm(VOCAB, 16, 16, 1), table, None, plan[:2], folder=tmp_path/'cut', **part) # two of three steps, then a power cut
+    resumed = finetune_classifier(new_lm(VOCAB, 16, 16, 1), table, None, plan, folder=tmp_path/'cut', **part)
+    assert sorted(f.name for f in (tmp_path/'cut').iterdir()) == ['step-0.pt', 'step-1.pt', 'step-2.pt']
+    np.testing.assert_allclose(resumed.predict(list(table.text))[resumed.classes], whole.predict(list(table.text))[whole.classes], atol=1e-3)
+    with pytest.raises(ValueError, match='labels'):
+        finetune_classifier(new_lm(VOCAB, 16, 16, 1), table.assign(label=table.label[::-1].to_numpy()), None, plan, folder=tmp_path/'cut', **part)
+
+
+def test_a_classifier_travels_between_processes(clas, table):
+    there = pickle.loads(pickle.dumps(clas))
+    pd.testing.assert_frame_equal(there.predict(list(table.text)), clas.predict(list(table.text)), rtol=1e-4)
+    with worker_pool(n=1) as pool: answers = pool.submit(Classifier.predict, clas, list(table.text)).result()
+    pd.testing.assert_frame_equal(answers, clas.predict(list(table.text)), rtol=1e-4)
+
+
+def test_the_mean_of_two_opinions(clas, table):
+    one = clas.predict(['good', '', 'bad'])
+    swapped = one.assign(neg=one.pos, pos=one.neg)
+    assert average([one, one]).label.fillna('-').tolist() == one.label.fillna('-').tolist()
+    np.testing.assert_allclose(average([one, swapped])[['neg', 'pos']], .5, atol=1e-6)
+    with pytest.raises(ValueError, match='other texts'): average([one, one.rename(columns={'pos': 'fine'})])
+
+
+def test_occlusion_finds_the_word_that_decides(clas):
+    weights = occlusion(clas, 'a good film')
+    assert weights.token[weights.weight.idxmax()] == 'good' and weights.weight[0] == 0
+    assert '<script>' not in marked_words(weights.assign(token='<script>')) and '&lt;script&gt;' in marked_words(weights.assign(token='<script>'))
+    with pytest.raises(ValueError, match='too few tokens'): occlusion(clas, '')
+
+
+def test_an_untrained_graft_has_not_moved():
+    lm = new_lm(VOCAB, 16, 16, 2)
+    assert how_far(graft(lm, ['neg', 'pos']), lm).to_dict() == {'embedding': 0, 'LSTM layer 1': 0, 'LSTM layer 2': 0}

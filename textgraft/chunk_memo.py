@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['REPEATED', 'FRAGILE', 'text_chunks', 'ChunkMemo', 'hidden_main', 'in_processes']
 
-# %% ../nbs/appendix/chunk_memo.ipynb #ac71e430
+# %% ../nbs/appendix/chunk_memo.ipynb #5811e1cc
 import multiprocessing
 import re
 import sys
@@ -14,7 +14,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from itertools import chain, groupby
+from itertools import chain
 from operator import eq
 
 import numpy as np
@@ -36,7 +36,7 @@ def text_chunks(
         else: chunks.append(re.sub(' +', ' ', part + ' ' * (parts[i + 1][0] in '/#\\')))
     return chunks
 
-# %% ../nbs/appendix/chunk_memo.ipynb #77850711
+# %% ../nbs/appendix/chunk_memo.ipynb #42248710
 REPEATED, FRAGILE = -1, -2 # instead of a number: the neighbours matter
 
 class ChunkMemo(dict):
@@ -52,10 +52,10 @@ class ChunkMemo(dict):
         self.tokens, self.number_of = [], {} # each token and its number
         self.flat, self.ends = array('i'), array('q', [0]) # the tokens of chunk n are flat[ends[n]:ends[n+1]]
         self.runs = bytearray() # whether chunk n is white space
-        self.merges = {} # token -> rests of the sequences that spaCy merges, such as `:` `)`
+        self.merges, self.joins = {}, set() # token -> rests of the sequences that spaCy merges, such as `:` `)`; all tokens in them
         for chunk in self.specials:
             first, *rest = self.peel(chunk, {})
-            if rest: self.merges.setdefault(first, []).append(tuple(rest))
+            if rest: self.merges.setdefault(first, []).append(tuple(rest)); self.joins.update([first, *rest])
 
 # %% ../nbs/appendix/chunk_memo.ipynb #36b5001f
 @patch
@@ -76,7 +76,9 @@ def __missing__(
     self[chunk] = number
     return number
 
-# %% ../nbs/appendix/chunk_memo.ipynb #4909c3f8
+# %% ../nbs/appendix/chunk_memo.ipynb #fda699fd
+_closing = set('.,:;!?')
+
 @patch
 def peel(
     self:ChunkMemo,
@@ -85,6 +87,7 @@ def peel(
 )->tuple: # Its tokens
     "Take prefixes and suffixes off both ends, as spaCy's tokenizer does"
     front, back = [], []
+    if word[-1:] in _closing and word[:-1].isalpha() and word.isascii() and word not in specials: word, back = word[:-1], [word[-1]]
     while word and word not in specials and not (word.isascii() and word.isalpha()):
         before, after = self.splitter.find_prefix(word), 0
         if not (before and word[before:] in specials):
@@ -123,7 +126,7 @@ def may_merge(
     if self.merges.keys().isdisjoint(tokens[:-1]): return False
     return any(tokens[i + 1:i + 1 + len(rest)] == rest for i, token in enumerate(tokens) for rest in self.merges.get(token, ()))
 
-# %% ../nbs/appendix/chunk_memo.ipynb #0a3aedab
+# %% ../nbs/appendix/chunk_memo.ipynb #06366c3c
 _re_same = re.compile(r'(\S)\1\1')
 
 @patch
@@ -136,9 +139,9 @@ def work_out(
     if chunk == '': return (self.bos,)
     if chunk.isspace(): return tuple(t.text.replace(' ', '▁') for t in self.splitter(f'a{chunk}a'))[1:-1]
     if _re_same.search(chunk): return REPEATED
-    sign = '/' in chunk or '#' in chunk or '\\' in chunk # if not, rules 4 and 5 have nothing to do; in lower case, nor have the others
-    plain, tokens = not sign and chunk == chunk.lower(), []
-    for word in [chunk] if plain else self.after(3 if sign else 5, chunk, 7).lower().split():
+    sign, tokens = '/' in chunk or '#' in chunk or '\\' in chunk, [] # without one, rules 4 and 5 have nothing to do
+    plain = not sign and not 'A' <= chunk[0] <= 'Z' # nor have the rules about capitals, which look at how a word begins
+    for word in [chunk.lower()] if plain else self.after(3 if sign else 5, chunk, 7).lower().split():
         part = self.peel(word, self.specials)
         if self.may_merge(part) and part != tuple(t.text for t in self.splitter(word)): return FRAGILE
         tokens += part
@@ -156,35 +159,52 @@ def after(
     for rule in self.rules[start:stop]: text = rule(text)
     return text
 
-# %% ../nbs/appendix/chunk_memo.ipynb #27c60f7d
+# %% ../nbs/appendix/chunk_memo.ipynb #2f76fb62
 @patch
-def look_up(
+def look_again(
     self:ChunkMemo,
-    text:str, # Raw text
-)->list[int]: # The numbers of its chunks
-    "Chunk by chunk where that is right, otherwise line by line or all at once"
-    raw, text = text, self.rules[0](text)
-    chunks, words = text_chunks(text), text.split()
-    row = list(map(self.__getitem__, chunks))
-    if again := REPEATED in row: text = self.rules[1](text); words = text.split()
-    if any(map(eq, words, words[1:])): text, again = self.rules[2](text), True
-    if again: chunks = text_chunks(text); row = list(map(self.__getitem__, chunks))
-    if REPEATED in row: return [self[(token.text.replace(' ', '▁'),)] for token in self.splitter(self.after(0, raw))]
-    return self.by_line(chunks) if FRAGILE in row else row
+    text:str, # Text without HTML
+    chunks:list[str], # Its chunks
+    row:list[int], # Their numbers
+)->list[int]: # The numbers of the chunks that are right for this text
+    "Rules and merges for which the neighbours of a chunk matter"
+    done, rest = '', text
+    for chunk in [chunk for chunk, n in zip(chunks, row) if n == REPEATED]:
+        before, rest = rest.split(chunk, 1)
+        done += before + self.rules[1](chunk)
+    after = done + rest
+    words = after.split()
+    if any(map(eq, words, words[1:])): # three in a row, or two and the beginning of a third?
+        if any(a == b and c.startswith(a) for a, b, c in zip(words, words[1:], words[2:])): after = self.rules[2](after)
+    if after != text: chunks = text_chunks(after); row = list(map(self.__getitem__, chunks))
+    if REPEATED in row: return [self[(token.text.replace(' ', '▁'),)] for token in self.splitter(self.after(1, text))]
+    return self.in_groups(chunks, row) if FRAGILE in row else row
 
-# %% ../nbs/appendix/chunk_memo.ipynb #8f4895d9
+# %% ../nbs/appendix/chunk_memo.ipynb #edd10c6e
 @patch
-def by_line(
+def stands_alone(
     self:ChunkMemo,
-    chunks:list[str], # Chunks of a text, some of them fragile
-)->list[int]: # Their numbers
-    "Ask spaCy about each line with a fragile chunk; it merges nothing across the end of a line"
-    row = [self['']]
-    for is_run, line in groupby(chunks[1:], str.isspace):
-        line = list(line)
-        if not is_run and any(self[chunk] == FRAGILE for chunk in line):
-            line = [(token.text,) for token in self.splitter(self.after(3, ' '.join(line), 7).lower().strip())]
-        row += map(self.__getitem__, line)
+    n:int, # Number of a chunk
+)->bool: # Whether nothing merges with it
+    "Has the chunk no token that occurs in an exception of several tokens?"
+    return n >= 0 and self.joins.isdisjoint(self.tokens[token] for token in self.flat[self.ends[n]:self.ends[n + 1]])
+
+@patch
+def in_groups(
+    self:ChunkMemo,
+    chunks:list[str], # Chunks of a text
+    row:list[int], # Their numbers, some of them `FRAGILE`
+)->list[int]: # The numbers after spaCy has seen the fragile ones
+    "Ask spaCy about each fragile chunk together with the neighbours that may merge with it"
+    chunks, row = list(chunks), list(row)
+    while FRAGILE in row:
+        first = row.index(FRAGILE)
+        stop = first + 1
+        while first > 1 and not self.stands_alone(row[first - 1]): first -= 1
+        while stop < len(row) and not self.stands_alone(row[stop]): stop += 1
+        group = self.splitter(self.after(3, ' '.join(chunks[first:stop]), 7).lower().strip())
+        chunks[first:stop] = [(token.text,) for token in group]
+        row[first:stop] = map(self.__getitem__, chunks[first:first + len(group)])
     return row
 
 # %% ../nbs/appendix/chunk_memo.ipynb #bfd45427
@@ -201,7 +221,7 @@ def doubtful(
     bad[1:] |= words[1:] == words[:-1]
     return np.unique(text[bad])
 
-# %% ../nbs/appendix/chunk_memo.ipynb #18bbef93
+# %% ../nbs/appendix/chunk_memo.ipynb #097359f1
 @patch
 def encode(
     self:ChunkMemo,
@@ -210,10 +230,11 @@ def encode(
     "Token numbers of many texts; number n stands for `self.tokens[n]`"
     if not len(texts): return np.zeros(0, np.int32), np.zeros(0, np.int64)
     with self.lock:
-        lists = [text_chunks(self.rules[0](text)) for text in texts]
-        numbers, lens = np.fromiter(map(self.__getitem__, chain.from_iterable(lists)), np.int64), list(map(len, lists))
+        texts = list(map(self.rules[0], texts))
+        lists = list(map(text_chunks, texts))
+        numbers, lens = np.array(array('q', map(self.__getitem__, chain.from_iterable(lists)))), list(map(len, lists))
         rows = np.split(numbers, np.cumsum(lens)[:-1])
-        for i in self.doubtful(numbers, lens): rows[i] = self.look_up(texts[i])
+        for i in self.doubtful(numbers, lens): rows[i] = self.look_again(texts[i], lists[i], rows[i].tolist())
         chunks, ends = np.concatenate(rows), np.frombuffer(self.ends, np.int64)
         sizes = ends[chunks + 1] - ends[chunks]
         place = np.arange(sizes.sum()) + np.repeat(ends[chunks] - (np.cumsum(sizes) - sizes), sizes)

@@ -28,7 +28,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-# %% ../nbs/appendix/course.ipynb #51d1a507
+# %% ../nbs/appendix/course.ipynb #61ad34d3
 @dataclass(frozen=True)
 class Settings:
     "The numbers that differ between a laptop run and a GPU run"
@@ -61,6 +61,8 @@ class Settings:
     gpt2_vocab:int # Small GPT-2: byte pairs in the vocabulary
     gpt2_context:int # Small GPT-2: tokens that it can look back on
     gpt2_steps:int # Small GPT-2: training steps
+    pretrained:bool = True # Language model: start from general English; False: from random weights
+    read_test:bool = False # Language model: also read the test reviews, without their labels, as fastai's lesson does
     seed:int = 42 # Where all randomness starts
     data:Path|None = None # Real reviews: a folder or an archive; None: generated (small) or fastai's download
     stages:Path = Path(os.path.expanduser('~/.textgraft/stages')) # Where long stages save what they made

@@ -104,12 +104,12 @@ def apply_rules(
     for rule in rules: text = rule(text)
     return text
 
-# %% ../nbs/01_tokenization.ipynb #e9f78e80
+# %% ../nbs/01_tokenization.ipynb #771dea82
 def word_splitter(
 ): # A spaCy tokenizer for English that keeps the special tokens whole
     "The word splitter inside fastai's `WordTokenizer`"
     nlp = spacy.blank('en')
-    nlp.vocab.lex_attr_getters = {} # spaCy would compute 23 properties of every new word; nobody here asks for them
+    nlp.vocab.lex_attr_getters = {} # properties of words that nobody here asks for
     for token in SPECIAL_TOKENS: nlp.tokenizer.add_special_case(token, [{ORTH: token}])
     return nlp.tokenizer
 
@@ -121,7 +121,7 @@ def tokenize_one(
     "Eight rules, then spaCy: right, but slow"
     return [token.text.replace(' ', '▁') for token in splitter(apply_rules(text, rules))]
 
-# %% ../nbs/01_tokenization.ipynb #eb64b5e4
+# %% ../nbs/01_tokenization.ipynb #90fdb6d3
 def plot_memo(
     texts:list[str], # Some texts
 )->Figure: # Left: how often each chunk stands there; right: how many were seen before
@@ -132,10 +132,11 @@ def plot_memo(
     for row in chunks: known.append(np.mean([c in seen for c in row])); seen.update(row)
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8), layout='constrained')
     left.loglog(np.arange(len(counts)) + 1, counts)
-    left.set(xlabel='rank of the chunk', ylabel='times it stands', title='a few chunks are most of the text')
+    left.set(title='a few chunks are most of the text', xlabel='rank of the chunk', ylabel='times it stands')
     window = max(len(known) // 50, 1)
-    right.plot(np.arange(window, len(known) + 1), np.convolve(known, np.ones(window) / window, 'valid'))
-    right.set(xlabel='texts read', ylabel='share seen before', ylim=(0, 1), title='soon nearly all are known')
+    mean = np.convolve(known, np.ones(window) / window, 'valid')
+    right.plot(np.arange(window, len(known) + 1), mean)
+    right.set(title='soon nearly all are known', xlabel='texts read', ylabel='share seen before', ylim=(0, 1))
     plt.close(figure)
     return figure
 
@@ -164,7 +165,7 @@ def how_many_workers(
     if n_workers is None: n_workers = min(cores, sum(map(len, texts)) // 4_000_000)
     return n_workers if n_workers > 1 and len(texts) > 1 else 0
 
-# %% ../nbs/01_tokenization.ipynb #36e445b8
+# %% ../nbs/01_tokenization.ipynb #a64c0e20
 @lru_cache(maxsize=1)
 def shared_memo()->ChunkMemo: # The same one at every call
     "The memo of this process"
@@ -178,7 +179,8 @@ def _worker(texts):
     new, _sent = memo.tokens[_sent:], len(memo.tokens)
     return os.getpid(), new, numbers, lens
 
-def _start_worker(): shared_memo().lock = threading.Lock() # a thread of the parent may hold the one it was born with
+def _start_worker():
+    shared_memo().lock = threading.Lock() # a thread of the parent may hold the one it was born with
 
 def _many(batches, n):
     tables = {}
@@ -214,7 +216,7 @@ def tokenize(
         lists += [flat[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
     return lists
 
-# %% ../nbs/01_tokenization.ipynb #04da01d3
+# %% ../nbs/01_tokenization.ipynb #d86b7cdc
 class Vocab:
     "The list of known tokens; a token's id is its place in the list"
     def __init__(
@@ -226,7 +228,8 @@ class Vocab:
         if self.tokens[:len(SPECIAL_TOKENS)] != SPECIAL_TOKENS:
             raise ValueError(f'a vocabulary begins with {SPECIAL_TOKENS}, this one with {self.tokens[:len(SPECIAL_TOKENS)]}')
         if len(self.ids) + self.tokens.count('xxfake') != len(self.tokens):
-            raise ValueError(f'tokens stand twice: {[t for t, n in Counter(self.tokens).items() if n > 1 and t != "xxfake"][:5]}')
+            twice = [token for token, n in Counter(self.tokens).items() if n > 1 and token != 'xxfake']
+            raise ValueError(f'tokens stand twice: {twice[:5]}')
 
     def __len__(self): return len(self.tokens)
     def __eq__(self, other): return isinstance(other, Vocab) and self.tokens == other.tokens
@@ -235,7 +238,7 @@ class Vocab:
     def __getitem__(self, token): return self.ids.get(token, 0)
     def __repr__(self): return f'Vocab of {len(self):,} tokens, the first are {" ".join(self.tokens[:12])}'
 
-# %% ../nbs/01_tokenization.ipynb #fbdcb850
+# %% ../nbs/01_tokenization.ipynb #2773d9be
 @patch(cls_method=True)
 def from_tokens(
     cls:Vocab,
@@ -254,7 +257,8 @@ def from_counts(
     max_vocab:int=60000, # At most so many tokens, the most frequent ones
 )->Vocab: # The vocabulary that `Numericalize` would make
     "Special tokens, then the frequent ones, then `xxfake` up to a multiple of 8"
-    if max_vocab <= len(SPECIAL_TOKENS): raise ValueError(f'max_vocab={max_vocab} leaves no room beside {len(SPECIAL_TOKENS)} special tokens')
+    if max_vocab <= len(SPECIAL_TOKENS):
+        raise ValueError(f'max_vocab={max_vocab} leaves no room beside {len(SPECIAL_TOKENS)} special tokens')
     frequent = [token for token, n in counts.most_common(max_vocab) if n >= min_freq and token not in SPECIAL_TOKENS]
     tokens = (SPECIAL_TOKENS + frequent)[:max_vocab]
     return cls(tokens + ['xxfake'] * (8 - len(tokens) % 8))
@@ -294,7 +298,7 @@ def encode_texts(
         rows += np.split(ids, np.cumsum(lens)[:-1])
     return rows
 
-# %% ../nbs/01_tokenization.ipynb #82592d0f
+# %% ../nbs/01_tokenization.ipynb #61060093
 def undo_special(
     tokens:list[str], # Tokens of one text
 )->list[str]: # The same without special tokens
@@ -302,11 +306,12 @@ def undo_special(
     words, todo = [], list(tokens)[::-1]
     while todo:
         token, after = todo.pop(), todo[-1] if todo else UNK
-        if token in (MAJ, UP) and after not in SPECIAL_TOKENS: words.append((str.capitalize if token == MAJ else str.upper)(todo.pop()))
+        if token == MAJ and after not in SPECIAL_TOKENS: words.append(todo.pop().capitalize())
+        elif token == UP and after not in SPECIAL_TOKENS: words.append(todo.pop().upper())
         elif token in (REP, WREP) and after.isdecimal() and len(todo) > 1:
             n, word = min(int(todo.pop()), 100), todo.pop() # a model may write any number
             if token == WREP: words += [word] * n
-            elif words and words[-1].isalnum() and word.isalnum(): words[-1] += word * n # 's xxrep 5 o' was 'sooooo'
+            elif words and words[-1].isalnum() and word.isalnum(): words[-1] += word * n # 's xxrep 3 o' was 'sooo'
             else: words.append(word * n)
         elif token == UNK or token not in SPECIAL_TOKENS + ['xxfake']: words.append(token)
     return words
@@ -332,14 +337,15 @@ def unknown_share(
     if not n: raise ValueError('there are no tokens to look up')
     return sum(token not in self.ids for tokens in token_lists for token in tokens) / n
 
-# %% ../nbs/01_tokenization.ipynb #d275bd73
+# %% ../nbs/01_tokenization.ipynb #859bc5be
 @patch
 def save(
     self:Vocab,
     path:Path, # File to write
 )->Path: # The file written
     "Write the tokens as JSON"
-    return write_whole(path, lambda part: part.write_text(json.dumps({'tokens': self.tokens}, ensure_ascii=False), encoding='utf-8'))
+    saved = json.dumps({'tokens': self.tokens}, ensure_ascii=False)
+    return write_whole(path, lambda part: part.write_text(saved, encoding='utf-8'))
 
 @patch(cls_method=True)
 def load(
@@ -348,10 +354,11 @@ def load(
 )->Vocab: # The vocabulary in it
     "Read a vocabulary back"
     try: tokens = list(json.loads(Path(path).read_text(encoding='utf-8'))['tokens'])
-    except (ValueError, KeyError, TypeError) as error: raise ValueError(f'{path} is not a saved vocabulary ({error!r})') from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{path} is not a saved vocabulary ({error!r})') from None
     return cls(tokens)
 
-# %% ../nbs/01_tokenization.ipynb #90fb68e2
+# %% ../nbs/01_tokenization.ipynb #8851ced9
 class SubwordTokenizer:
     "Cuts text into parts that SentencePiece has learned from texts"
     stand_in = '\uf8fd' # for a '▁' that is already in the text
@@ -361,21 +368,23 @@ class SubwordTokenizer:
         path:Path, # Model file that `train` wrote
     ):
         self.path = Path(path)
-        if not self.path.is_file(): raise FileNotFoundError(f'no SentencePiece model at {path}: make one with SubwordTokenizer.train')
+        if not self.path.is_file():
+            raise FileNotFoundError(f'no SentencePiece model at {path}: make one with SubwordTokenizer.train')
         self.model = SentencePieceProcessor(model_file=str(path))
 
     def __len__(self): return self.model.get_piece_size()
 
     def encode(self, text:str)->list[str]:
         "The parts of `text`"
-        if self.stand_in in check_texts([text])[0]: raise ValueError(f'the text contains {self.stand_in!a}, which we need for "▁"')
+        if self.stand_in in check_texts([text])[0]:
+            raise ValueError(f'the text contains {self.stand_in!a}, which we need for "▁"')
         return self.model.encode_as_pieces(text.replace('▁', self.stand_in))
 
     def decode(self, parts:list[str])->str:
         "The text, exactly as it was"
         return ''.join(parts).replace('▁', ' ')[1:].replace(self.stand_in, '▁')
 
-# %% ../nbs/01_tokenization.ipynb #1ba9414a
+# %% ../nbs/01_tokenization.ipynb #678a131f
 @patch(cls_method=True)
 def train(
     cls:SubwordTokenizer,
@@ -386,10 +395,12 @@ def train(
 )->SubwordTokenizer: # Ready to use; `len` of it is the size reached
     "Learn `vocab_size` parts of words (unigram language model)"
     model, texts = io.BytesIO(), [text.replace('\0', ' ') for text in check_texts(texts)]
-    try: SentencePieceTrainer.train(sentence_iterator=iter(texts), model_writer=model, vocab_size=vocab_size, minloglevel=2,
-            normalization_rule_name='identity', remove_extra_whitespaces=False, max_sentence_length=1 << 24, bos_id=-1, eos_id=-1)
+    exact = dict(normalization_rule_name='identity', remove_extra_whitespaces=False, max_sentence_length=1 << 24)
+    try: SentencePieceTrainer.train(sentence_iterator=iter(texts), model_writer=model, vocab_size=vocab_size,
+                                    minloglevel=2, bos_id=-1, eos_id=-1, **exact)
     except RuntimeError as error:
-        most, least = re.search(r'too high.*<= (\d+)', str(error)), re.search(r'required_chars. \d+ vs (\d+)', str(error))
+        most = re.search(r'too high.*<= (\d+)', str(error))
+        least = re.search(r'required_chars. \d+ vs (\d+)', str(error))
         if most and shrink: return cls.train(texts, int(most[1]), path)
         if most: raise ValueError(f'vocab_size={vocab_size}: these texts allow at most {most[1]}') from None
         if least: raise ValueError(f'vocab_size={vocab_size}: these texts need at least {least[1]}') from None
