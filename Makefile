@@ -26,6 +26,7 @@ notebooks: $(VENV)/.installed ## run all notebooks and keep their outputs, then 
 	$(BIN)/textgraft run --size small --inplace --json results/course-small.json
 	$(BIN)/textgraft run --size small --inplace $(wildcard nbs/appendix/*.ipynb) nbs/index.ipynb
 	$(BIN)/nbdev-clean
+	$(BIN)/python tools/stamp.py
 	$(BIN)/python tools/readme.py
 
 readme: $(VENV)/.installed ## write README.md from nbs/index.ipynb and results/

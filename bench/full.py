@@ -38,13 +38,16 @@ def one_direction(cfg, corpus, few, backwards):
     kept, taken_up = folder.with_suffix('.kept'), folder.exists() or folder.with_suffix('.kept').exists()
     lm, lm_seconds = timed(lambda: review_lm(cfg, corpus, backwards))
     plan = thaw_plan(cfg.layers, cfg.clas_epochs, cfg.clas_lr)
-    clas, clas_seconds = timed(lambda: finetune_classifier(lm, few, None, plan, cfg.clas_bs, cfg.clas_drop, cfg.max_len, cfg.seed, folder=kept/f'clas-{len(few)}'))
+    steps = kept/f'classifier-{len(few)}-labels'
+    clas, clas_seconds = timed(lambda: finetune_classifier(
+        lm, few, corpus.test, plan, cfg.clas_bs, cfg.clas_drop, cfg.max_len, cfg.seed, folder=steps)) # the test reviews decide nothing
     answers, asking = timed(lambda: clas.predict(list(corpus.test.text)))
     clas.save(kept/'classifier')
     lm_epochs = epochs_of(kept, ['frozen', 'thawed'])
     return answers, dict(accuracy=right_share(answers, list(corpus.test.label)), perplexity=lm_epochs['thawed'][-1][-1], taken_up=taken_up,
                          seconds=dict(language_model=lm_seconds, classifier=clas_seconds, predicting=asking), vocabulary=len(lm.vocab),
-                         language_model_epochs=dict(columns=['train loss', 'valid loss', 'accuracy', 'perplexity'], **lm_epochs))
+                         language_model_epochs=dict(columns=['train loss', 'valid loss', 'accuracy', 'perplexity'], **lm_epochs),
+                         classifier_epochs=dict(columns=['train loss', 'test loss', 'accuracy'], **epochs_of(steps, [f'step-{i}' for i in range(len(plan))])))
 
 
 def changed(base, pairs):

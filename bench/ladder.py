@@ -42,7 +42,7 @@ def main():
     for seed in range(args.seeds):
         start, cfg = time.perf_counter(), replace(base, seed=seed)
         corpus = load_corpus(cfg)
-        lm = review_lm(cfg, corpus)
+        lm = review_lm(cfg, corpus, quiet=True)
         print(f'\nseed {seed}: language model after {time.perf_counter()-start:.0f} s', flush=True)
         for n in args.labels:
             for name, accuracy in rungs(cfg, corpus, lm, n).items(): found[n].setdefault(name, []).append(accuracy)

@@ -207,11 +207,11 @@ class NoValidation(Callback):
     "Measure nothing between epochs"
     def before_validate(self): self.learn.dl = []
 
-# %% ../nbs/04_classifier.ipynb #51accbeb
+# %% ../nbs/04_classifier.ipynb #4b46dc4a
 def finetune_classifier(
     lm:LanguageModel, # Where encoder and vocabulary come from
     train:pd.DataFrame, # Columns `text` and `label`
-    valid:pd.DataFrame|None=None, # Texts to measure on after each epoch; None: measure nothing
+    valid:pd.DataFrame|None=None, # Texts to measure on after each epoch; None: measure nothing, show nothing
     plan:list[dict]|None=None, # Steps as `thaw_plan` makes them; None: its plan with 4 epochs and 1e-2
     bs:int=32, # Texts per batch
     drop_mult:float=0.5, # Scales every dropout
@@ -228,7 +228,7 @@ def finetune_classifier(
     learn = classifier_learner(clas, dls)
     plan = plan or thaw_plan(lm.config['layers'], 4, 1e-2)
     if valid is None: learn.add_cb(NoValidation())
-    if quiet: learn.remove_cb(ProgressCallback).logger = noop
+    if quiet or valid is None: learn.remove_cb(ProgressCallback).logger = noop
     about = dict(clas.config, vocab=len(clas.vocab), classes=classes, bs=bs, seed=seed, texts=ids_digest(parts[0][0]), labels=fingerprint(list(map(str, parts[0][1])))[:12])
     return fit_plan(learn, plan, folder, about) and clas
 

@@ -12,7 +12,7 @@ from fastai.losses import CrossEntropyLossFlat
 from fastai.text.models.core import LinearDecoder
 from torch.nn.functional import linear
 
-# %% ../nbs/appendix/sliced_loss.ipynb #3cf9c980
+# %% ../nbs/appendix/sliced_loss.ipynb #9fb39f42
 class LinearCrossEntropy(torch.autograd.Function):
     "Mean cross-entropy of `states @ table.T + bias`; forward computes the gradients as well"
 
@@ -21,10 +21,9 @@ class LinearCrossEntropy(torch.autograd.Function):
         d_states, d_table, d_bias = (torch.zeros_like(t, dtype=torch.float32) for t in (states, table, bias))
         total = d_bias.new_zeros(())
         for part, y, d_part in zip(states.split(rows), targets.split(rows), d_states.split(rows), strict=True):
-            scores = linear(part, table, bias).float()
-            logs = scores.logsumexp(-1, keepdim=True)
-            total += (logs - scores.gather(1, y[:, None])).sum()
-            excess = scores.sub_(logs).exp_().scatter_add_(1, y[:, None], -torch.ones_like(logs)) # p, minus 1 at the right word
+            logs = linear(part, table, bias).float().log_softmax(-1)
+            total -= logs.gather(1, y[:, None]).sum()
+            excess = logs.exp_().scatter_add_(1, y[:, None], -torch.ones_like(part[:, :1], dtype=torch.float32)) # p, minus 1 at the right word
             d_bias += excess.sum(0)
             d_part += excess @ table
             d_table += excess.T @ part
