@@ -3,13 +3,15 @@
     python -m bench.batching --data imdb.tar.xz [--texts 20000] [--no-record]
 
 Language model: bs 64, seq_len 72, an epoch in shuffled order, on the same texts with the same ids. The folder is measured on the first
-2,000 texts. Classifier: bs 64, a whole epoch. Memory: what one epoch adds to this process, for the texts and for a quarter of them.
+2,000 texts. Classifier: bs 64, a whole epoch. Memory: what one epoch adds to a fresh process, for the texts and for a quarter of them.
 """
 import argparse
+import multiprocessing
 import os
 import tempfile
 import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from bench.record import record
@@ -86,6 +88,11 @@ def classifier(path):
 
 
 def memory_of_an_epoch(path, share):
+    "MB that an epoch over a share of the texts adds to a process that has done nothing else"
+    with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool: return pool.submit(added_memory, path, share).result()
+
+
+def added_memory(path, share):
     "MB that an epoch over a share of the texts adds to this process"
     from textgraft.batching import LMLoader, TextIds
     from textgraft.ids_on_disk import TokenIds, read_ids

@@ -1,4 +1,7 @@
 "What the chapter on batching cannot show: real text, a learner on our loaders, ids on disk, and odd sizes"
+import tarfile
+from itertools import islice
+
 from textgraft.batching import (
     ClassifierLoader,
     LMLoader,
@@ -79,6 +82,33 @@ def test_lm_invariants(lens, bs, seq_len, epoch):
     places = {int(token): i for i, token in enumerate(stream)}
     assert all(places[int(b)] == places[int(a)] + 1 for a, b in zip(x.ravel(), y.ravel())) # y is one later
     for text in counter(lens): assert [places[int(t)] for t in text] == list(range(places[int(text[0])], places[int(text[0])] + len(text)))
+
+
+def test_lm_invariants_on_real_reviews(imdb_archive):
+    with tarfile.open(imdb_archive) as archive:
+        files = islice((m for m in archive if m.isfile() and m.name.endswith('.txt')), 300)
+        texts = [archive.extractfile(member).read().decode() for member in files]
+    vocab = Vocab.from_tokens(tokenize(texts))
+    ids = vocab.encode_texts(texts)
+    for backwards in (False, True):
+        loader = LMLoader(TextIds(ids, vocab, backwards=backwards), bs=16, seq_len=72, shuffle=True, seed=3)
+        texts = [ids[i][::-1].copy() if backwards else ids[i] for i in loader.order()]
+        batches, stream = list(loader), np.concatenate(texts)
+        x, y = (torch.cat(part, dim=1).numpy() for part in zip(*batches))
+        lanes = np.arange(16)[:, None]*loader.lane + np.arange(loader.lane)
+        assert (x == stream[lanes]).all() and (y == stream[lanes + 1]).all() and len(stream) - 1 - x.size < 16
+        theirs = LMDataLoader([torch.tensor(text) for text in texts], bs=16, seq_len=72)
+        for ours, other in zip(batches, theirs, strict=True): assert all(torch.equal(a, b) for a, b in zip(ours, other))
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_predictions_come_back_in_any_order(reviews, seed):
+    ids = reviews[1].encode_texts(reviews[0].test.text)
+    order = np.random.default_rng(seed).permutation(len(ids))
+    loader, places = predict_loader([ids[i] for i in order], reviews[1], bs=7, device='cpu')
+    first_and_last = torch.cat([torch.stack([x[:, 0], x.max(1).values], dim=1) for x, in loader])[places] # any result of each row
+    alone = [predict_loader([ids[i]], reviews[1], device='cpu')[0].one_batch()[0] for i in order]
+    assert [row[1] for row in first_and_last.tolist()] == [int(x.max()) for x in alone]
 
 
 def test_epochs_follow_from_the_seed():
@@ -199,7 +229,10 @@ def test_one_huge_text_costs_little(capsys):
     assert sum(x.numel() for x, in loader) < 2.2 * sum(map(len, texts))
     dls = classifier_dataloaders((texts, ['a', 'b'] * 100 + ['a']), (texts[:3], 'aab'), LETTERS, ['a', 'b'], max_len=500, device='cpu')
     assert max(x.shape[1] for x, _ in dls.train) == 500 and dls.train.dataset.n_cut == 1 and '1 cut to 500' in str(dls.train.dataset)
-    assert capsys.readouterr().out == '2 texts are longer than 500 tokens; their start is kept\n'
+    assert capsys.readouterr().out == ('texts longer than 25000 tokens: 1; two in a batch exceed 50000; max_len would cut them\n'
+                                       'texts longer than 500 tokens: 2; their start is kept\n')
+    predict_loader(texts, LETTERS, max_len=50, keep='end', device='cpu')
+    assert capsys.readouterr().out == 'texts longer than 50 tokens: 201; their end is kept\n'
 
 
 def test_any_number_of_classes():
@@ -231,11 +264,17 @@ def test_too_little_text():
     with pytest.raises(ValueError, match='text 1 has no tokens'): lm_dataloaders([np.arange(90), np.arange(0)], counter([90]), LETTERS)
 
 
-def test_tables_escape_what_they_show(reviews):
-    vocab = Vocab([*SPECIAL_TOKENS, '<b>', '$x$', '&amp;'])
-    dls = lm_dataloaders([np.arange(9, 12)] * 20, [np.arange(9, 12)] * 20, vocab, bs=2, seq_len=6, device='cpu')
-    html = dls.valid.batch_table(max_n=1).to_html()
-    assert '<b>' not in html and '&lt;b&gt;' in html and '&amp;amp;' in html
+def test_tables_escape_what_they_show(monkeypatch):
+    vocab, texts, shown = Vocab([*SPECIAL_TOKENS, '<b>', '$x$', '&amp;']), [np.arange(9, 12)] * 20, []
+    monkeypatch.setattr('textgraft.batching.display', lambda data, raw: shown.append(data['text/html']))
+    for dls in (lm_dataloaders(texts, texts, vocab, bs=2, seq_len=6, device='cpu'),
+                classifier_dataloaders((texts, ['<i>', 'b'] * 10), (texts, ['<i>', 'b'] * 10), vocab, ['<i>', 'b'], bs=4, device='cpu')):
+        dls.show_batch(max_n=4)
+        dls.valid.show_results(dls.valid.one_batch(), dls.valid.one_batch()[1], max_n=2)
+    assert len(shown) == 4 and '&lt;i&gt;' in shown[2]
+    for html in shown:
+        assert '<table' in html and '&lt;b&gt;' in html and '&amp;amp;' in html and 'mathjax_ignore' in html
+        assert '<b>' not in html and '<i>' not in html
 
 
 def test_gradients_flow_in_a_plain_learner():

@@ -1,5 +1,6 @@
 "What the chapter on tokenization cannot show: hard strings, random strings, processes, and broken files"
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
@@ -12,14 +13,24 @@ from itertools import islice, product
 from textgraft.chunk_memo import ChunkMemo
 from textgraft.ids_on_disk import cached_ids, fingerprint, read_ids
 from textgraft.reviews import small_reviews
-from textgraft.tokenization import RULES, SPECIAL_TOKENS, SubwordTokenizer, Vocab, tokenize, word_splitter
+from textgraft.tokenization import (
+    RULES,
+    SPECIAL_TOKENS,
+    SubwordTokenizer,
+    Vocab,
+    shared_memo,
+    tokenize,
+    word_splitter,
+)
 
 import numpy as np
 import pytest
-from fastai.text.core import Tokenizer, TokenizeWithRules, WordTokenizer
+from fastai.text.core import Tokenizer as FastaiTokenizer
+from fastai.text.core import TokenizeWithRules, WordTokenizer
 from fastai.text.data import Numericalize
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spacy.tokenizer import Tokenizer
 
 FASTAI = TokenizeWithRules(tok=WordTokenizer())
 
@@ -49,6 +60,9 @@ HARD = [
     "('don't')", '"I said \'no\'"', '(((a)))', '[a](b)', '“curly” ‘quotes’', '«a»', 'a--b', 'a—b', 'a–b', 'well-made', 'must-see,so', 'end.Start', 'end.\n\nStart', 'a,b', 'a;b', '1,2', 'A.B',
     '👍👍👍', '👨‍👩‍👧 ok', '🏳️‍🌈', 'e\u0301e\u0301e\u0301', 'Zalgơ̴', '日本語のテキスト', '電影很好看。真的！', 'هذا الفيلم جميل جدا', 'Это очень очень очень хорошо', '한국어 영화', '\u200bzero', 'a\u200db', '\u202erev',
     'xxbos xxmaj word', 'xxrep 3 a', 'xxpad', 'xxbos', 'xxbos xxbos xxbos', 'xxunk.', '(xxup)', 'XXBOS', '▁', 'a▁b', '▁▁▁', '\n▁', '\U0010ffff', '\ue000', '\u2581 \u2581 \u2581',
+    ":):):) (: :( :((", 'finale): ))) :) - )', 'so:) so:) so:) so so:)', 'good.) good:). good!:)', 'a:b :c d: ::: :-:', '(a) c: e:) g;) :D p:]', 'x.x X.X x.X.', "'s 's 's n't n't n't",
+    "Ma'am 'em 'EM ain't AIN'T won't", 'Mr. Ph.D.s a.m. etc. 5pm. 12a.m.', "O'Neill's y'all'd've", '$1,000.00USD US$5 5km/h -5C 5°C', "''quoted'' ``so`` \"'x'\"", '٣٣٣ ٣٣٣ ٣٣٣ １２３ ⅣⅣⅣ',
+    '🇩🇪🇩🇪🇩🇪 👩🏽‍🚀👩🏽‍🚀👩🏽‍🚀', '&#128512;&lt;br /&gt;<br/>', 'no-no-no no no. No No NO', 'WW2 XII B2B 4X4', 'don´t don`t don＇t', '\\\\ \\n\\n\\n \\"\\"\\"', '\x00\x00\x00 a\x00\x00\x00b',
     'a/', '/a', '/', '//', '///', '# #', '\\', 'a / b', 'and/or  #1', '\n/\n', '\t#a\t/', 'x \n/ y', '()' * 200, '.,' * 100, 'a' * 3000, 'ab' * 2000, 'x-' * 300 + 'x', 'Ab' * 40,
 ]
 
@@ -63,11 +77,11 @@ def test_white_space_in_every_mix():
 
 def test_a_direct_call_of_fastais_tokenizer():
     texts = [t for t in HARD if t] + ['a \n b\n c', 'a\xa0 \n\t d']
-    tokenizer = Tokenizer(WordTokenizer())
+    tokenizer = FastaiTokenizer(WordTokenizer())
     assert tokenize(texts, space=' ') == [list(tokenizer(t)) for t in texts]
 
 
-PARTS = ['a', 'A', 'the', 'The', 'NO', 'so', 'so so', "n't", "'s", '.', '...', '!', '!!!', ',', ':', ')', '(', '-', '/', '#', '\\', '3', '33', '$', '&', '&amp;',
+PARTS = [':)', ':(', '(:', '):', '8)', 'finale', 'film,', 'end.', 'a', 'A', 'the', 'The', 'NO', 'so', 'so so', "n't", "'s", '.', '...', '!', '!!!', ',', ':', ')', '(', '-', '/', '#', '\\', '3', '33', '$', '&', '&amp;',
          '<br />', ';', '@', 'x', 'xx', 'xxrep', 'é', 'İ', 'Σ', '日', '👍', '\u200d', '\u0301', '▁', '_', '=', '8', '"', '\x00', *WHITE, ' ', ' ', ' ']
 
 
@@ -101,6 +115,12 @@ def test_the_splitter_is_what_the_memo_assumes():
     letters = [''.join(word) for word in product('abcdefghijklmnopqrstuvwxyz', repeat=2)]
     plain = [word for word in letters + small_words() if word not in splitter.rules]
     assert all([token.text for token in splitter(word)] == [word] for word in plain) # why plain words leave early
+    closed = [word + sign for word in plain for sign in '.,:;!?' if word + sign not in splitter.rules]
+    assert all([token.text for token in splitter(word)] == [word[:-1], word[-1]] for word in closed) # the other short cut
+    bare, memo = Tokenizer(splitter.vocab, prefix_search=splitter.prefix_search, suffix_search=splitter.suffix_search,
+                           infix_finditer=splitter.infix_finditer, url_match=splitter.url_match), ChunkMemo(RULES, splitter)
+    for rule in splitter.rules: # how the sequences are found that spaCy merges
+        if not rule.isspace(): assert list(memo.peel(rule, {})) == [token.text for token in bare(rule)]
 
 
 def small_words():
@@ -210,6 +230,66 @@ def test_a_killed_run_leaves_nothing(tmp_path):
     assert ids.vocab.decode(ids[0]) == ['xxbos', 'a', 'good', 'film', '.'] and [p.name for p in tmp_path.iterdir()] == ['train.ids']
 
 
+KILLED = textwrap.dedent("""
+    import os, signal, sys
+    import numpy as np
+    from textgraft.ids_on_disk import write_ids
+    from textgraft.tokenization import SPECIAL_TOKENS, Vocab
+    def blocks():
+        yield np.full(1000, 9)
+        os.kill(os.getpid(), signal.SIGKILL)
+    write_ids(sys.argv[1], 'key', Vocab([*SPECIAL_TOKENS, 'film']), np.array([2000]), blocks())
+""")
+
+
+def test_a_run_that_is_killed_while_it_writes(tmp_path):
+    path = tmp_path/'train.ids'
+    subprocess.run([sys.executable, '-c', KILLED, path])
+    left, = tmp_path.iterdir()
+    assert left.name.endswith('.part')
+    os.utime(left, (0, 0)) # long ago: nobody writes it any more
+    ids = cached_ids(['A good film.'], path, min_freq=1, progress=False)
+    assert len(ids) == 1 and [p.name for p in tmp_path.iterdir()] == ['train.ids']
+
+
+def test_processes_at_the_same_time(tmp_path):
+    path, script = tmp_path/'train.ids', CACHE.replace('30_000', '3_000')
+    runs = [subprocess.Popen([sys.executable, '-c', script, path], stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [run.wait() for run in runs] == [0, 0]
+    assert [p.name for p in tmp_path.iterdir()] == ['train.ids']
+    texts = [f'A good film, number {i}: well-made{i} and word{i}.' for i in range(3_000)]
+    before, ids = path.stat().st_mtime_ns, cached_ids(texts, path, n_workers=0, progress=False)
+    assert path.stat().st_mtime_ns == before and len(ids) == 3000 # found, and what both would have made
+    assert ids[2999].tolist() == ids.vocab.encode(tokenize(texts[-1:])[0]).tolist()
+
+
+def test_another_tokenizer_is_seen(tmp_path, capsys, monkeypatch):
+    path = tmp_path/'train.ids'
+    def again(): return cached_ids(['A GOOD film.'], path, min_freq=1, progress=False)
+    assert 'xxup' in again().vocab.decode(again()[0])
+    try:
+        monkeypatch.setattr('textgraft.tokenization.RULES', [rule if rule.__name__ != 'replace_all_caps' else str for rule in RULES])
+        shared_memo.cache_clear()
+        ids = again()
+        assert capsys.readouterr().out == 'train.ids: the texts, the tokenizer or the settings have changed, tokenizing again\n'
+        assert 'xxup' not in ids.vocab.decode(ids[0])
+    finally: shared_memo.cache_clear()
+
+
+def test_progress_is_shown(tmp_path, capsys):
+    cached_ids(['A good film.'] * 50, tmp_path/'train.ids', progress=True)
+    assert 'tokens: 100%' in capsys.readouterr().err
+    cached_ids(['A good film.'] * 50, tmp_path/'train.ids', progress=True)
+    assert capsys.readouterr().err == '' # nothing to wait for
+
+
+def test_a_folder_is_not_overwritten(tmp_path):
+    (tmp_path/'mine'/'precious.txt').parent.mkdir()
+    (tmp_path/'mine'/'precious.txt').write_text('keep')
+    with pytest.raises(ValueError, match='is a folder'): cached_ids(['A good film.'], tmp_path/'mine')
+    assert (tmp_path/'mine'/'precious.txt').read_text() == 'keep'
+
+
 def test_runs_at_the_same_time(tmp_path):
     texts, path = small_reviews(300, 10, 10).lm_texts(), tmp_path/'train.ids'
     with ThreadPoolExecutor(3) as pool: made = list(pool.map(lambda _: cached_ids(texts, path, n_workers=0, progress=False), range(3)))
@@ -228,9 +308,10 @@ def test_every_change_is_seen(tmp_path, capsys):
         again(change[0], **change[1])
         assert capsys.readouterr().out == '' # found
     raw = bytearray(path.read_bytes())
-    for place in (0, 7, 9, 200, len(raw) - 1):
+    for place in (0, 7, 9, 200, len(raw) - 1, -1, -100, -len(raw)):
         broken = bytearray(raw)
-        broken[place] ^= 0x55
+        if place >= 0: broken[place] ^= 0x55
+        else: del broken[place:] # truncated
         path.unlink()
         path.write_bytes(broken)
         ids = again(texts, vocab=Vocab([*SPECIAL_TOKENS, 'film']))

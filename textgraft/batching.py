@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TextIds', 'as_text_ids', 'TextLoader', 'LMLoader', 'pick_device', 'lm_dataloaders', 'show_table', 'row_starts',
            'pad_texts', 'cut_batches', 'padding_share', 'ClassifierLoader', 'plot_padding', 'label_numbers',
-           'classifier_dataloaders', 'predict_loader']
+           'say_what_is_long', 'classifier_dataloaders', 'predict_loader']
 
 # %% ../nbs/02_batching.ipynb #d97c26a0
 from .ids_on_disk import TokenIds, join_ids
@@ -24,7 +24,7 @@ from fastcore.foundation import L
 from IPython.display import display
 from matplotlib.figure import Figure
 
-# %% ../nbs/02_batching.ipynb #a8b95bef
+# %% ../nbs/02_batching.ipynb #8bd545d1
 class TextIds:
     "Texts as ids, for our loaders"
     n_inp, loss_func, sep = 1, CrossEntropyLossFlat(), ' ' # what fastai asks a data set for
@@ -41,7 +41,8 @@ class TextIds:
     ):
         if keep not in ('start', 'end'): raise ValueError(f"keep={keep!r}: use 'start' or 'end'")
         if not hasattr(texts, 'offsets'): texts = join_ids(texts)
-        self.words, self.targets, self.classes, self.how = words, targets, classes, dict(max_len=max_len, backwards=backwards, keep=keep)
+        self.words, self.targets, self.classes = words, targets, classes
+        self.how = dict(max_len=max_len, backwards=backwards, keep=keep)
         self.ids, self.starts, self.lens = texts.ids, np.asarray(texts.offsets[:-1]), np.diff(texts.offsets)
         if not self.lens.all(): raise ValueError(f'text {self.lens.argmin()} has no tokens: tokenize gives each text an xxbos')
         over = np.maximum(self.lens - (max_len or self.lens), 0) # tokens to be cut
@@ -50,10 +51,18 @@ class TextIds:
         self.vocab, self.c = (words.tokens, None) if classes is None else (L([words.tokens, L(classes)]), len(classes))
 
     def __len__(self): return len(self.lens)
-    def __getitem__(self, i):
-        return np.asarray(self.ids[self.starts[i]:self.starts[i] + self.lens[i]][::-1 if self.how['backwards'] else 1], dtype=np.int64)
 
-# %% ../nbs/02_batching.ipynb #05c83151
+# %% ../nbs/02_batching.ipynb #8297ad9a
+@patch
+def __getitem__(
+    self:TextIds,
+    i:int, # Which text
+)->np.ndarray: # Its ids
+    "The ids of a text, cut and turned round if that was asked for"
+    text = self.ids[self.starts[i]:self.starts[i] + self.lens[i]]
+    return np.asarray(text[::-1] if self.how['backwards'] else text, dtype=np.int64)
+
+# %% ../nbs/02_batching.ipynb #ee157343
 def as_text_ids(
     texts:list|None, # Raw texts, arrays of ids, or `TextIds`
     like:TextIds, # Whose vocabulary and direction to use
@@ -63,6 +72,13 @@ def as_text_ids(
     texts = like.words.encode_texts(texts) if isinstance(texts[0], str) else texts
     return TextIds(texts, like.words, classes=like.classes, **like.how)
 
+@patch(as_prop=True)
+def tokenizer(self:TextIds): return self # `LMLearner.predict` asks it for `sep`
+
+@patch(as_prop=True)
+def numericalize(self:TextIds): return self # ... and this for `vocab`
+
+# %% ../nbs/02_batching.ipynb #0034713d
 @patch
 def decode(
     self:TextIds,
@@ -71,24 +87,21 @@ def decode(
 )->tuple: # Text, and perhaps the name of the class
     "A row of a batch for people"
     ids = [i for i in sample[0].tolist() if i != self.words[PAD]]
-    return (self.words.text(ids[::-1] if self.how['backwards'] else ids), *(self.classes[int(y)] for y in sample[1:] if self.classes))
+    text = self.words.text(ids[::-1] if self.how['backwards'] else ids)
+    return (text, *(self.classes[int(y)] for y in sample[1:] if self.classes))
 
 @patch
-def __repr__(self:TextIds): return f'{len(self):,} texts, {self.lens.sum():,} tokens' + f', {self.n_cut} cut to {self.lens.max()}' * bool(self.n_cut)
+def __repr__(self:TextIds):
+    cut = f', {self.n_cut} cut to {self.lens.max()}' if self.n_cut else ''
+    return f'{len(self):,} texts, {self.lens.sum():,} tokens{cut}'
 
-@patch(as_prop=True)
-def tokenizer(self:TextIds): return self # `LMLearner.predict` asks it for `sep`
-
-@patch(as_prop=True)
-def numericalize(self:TextIds): return self # ... and this for `vocab`
-
-# %% ../nbs/02_batching.ipynb #bac1ce41
+# %% ../nbs/02_batching.ipynb #73ce76e3
 class TextLoader(TfmdDL):
     "What our two loaders have in common"
     def __init__(self, dataset, bs=64, shuffle=False, seed=42, epoch=0, seq_len=72, num_workers=0, **kwargs):
         self.seed, self.epoch, self.seq_len = seed, epoch, seq_len
         self._n_inp, self._types = 1, {tuple: [TensorText] + [TensorCategory] * (dataset.targets is not None)}
-        super().__init__(dataset, bs=bs, shuffle=shuffle, num_workers=0, **kwargs) # making a batch is faster than sending it
+        super().__init__(dataset, bs=bs, shuffle=shuffle, num_workers=0, **kwargs) # no workers: sending would take longer
 
     def dice(self): return np.random.default_rng([self.seed, self.epoch])
     def after_iter(self): self.epoch += 1
@@ -127,7 +140,7 @@ def create_batches(
         ids = torch.from_numpy(ids.astype(np.int64))
         yield ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
 
-# %% ../nbs/02_batching.ipynb #d37f0b21
+# %% ../nbs/02_batching.ipynb #0e55e116
 def pick_device(
 )->str: # 'cuda' or 'cpu'
     "The GPU where there is one"
@@ -147,10 +160,10 @@ def lm_dataloaders(
     datasets = [TextIds(texts, vocab, backwards=backwards) for texts in (train, valid)]
     for name, n in zip(('training', 'validation'), (int(ds.lens.sum()) for ds in datasets), strict=True):
         if n <= bs: raise ValueError(f'{n} {name} tokens are too few for {bs} lanes: lower bs below {n} or add text')
-    return DataLoaders(*[LMLoader(ds, bs=bs, seq_len=seq_len, shuffle=i == 0, seed=seed) for i, ds in enumerate(datasets)],
-                       device=device or pick_device())
+    loaders = [LMLoader(ds, bs=bs, seq_len=seq_len, shuffle=i == 0, seed=seed) for i, ds in enumerate(datasets)]
+    return DataLoaders(*loaders, device=device or pick_device())
 
-# %% ../nbs/02_batching.ipynb #8a5e54fc
+# %% ../nbs/02_batching.ipynb #7361ffe8
 @patch
 def batch_table(
     self:TextLoader,
@@ -162,17 +175,19 @@ def batch_table(
     batch, ds = self.one_batch() if batch is None else batch, self.dataset
     def read(rows): return [' '.join(ds.words.decode(row[row != ds.words[PAD]][:trunc_at])) for row in rows[:max_n].cpu()]
     if len(batch) == 1: return pd.DataFrame({'text': read(batch[0])})
-    if ds.classes: return pd.DataFrame({'text': read(batch[0]), 'category': [ds.classes[int(i)] for i in batch[1][:max_n]]})
-    return pd.DataFrame({'x: the model reads': read(batch[0]), 'y: it should predict': read(batch[1])})
+    x, y = batch
+    if ds.classes: return pd.DataFrame({'text': read(x), 'category': [ds.classes[int(i)] for i in y[:max_n]]})
+    return pd.DataFrame({'x: the model reads': read(x), 'y: it should predict': read(y)})
 
 def show_table(
     table:pd.DataFrame, # Texts, perhaps long ones
 )->None: # It is displayed
     "Display all of each text, as text: no HTML, no formulas"
-    with pd.option_context('display.max_colwidth', None): html, plain = table.to_html(), table.to_string(max_colwidth=80)
-    display({'text/html': f'<div class="tex2jax_ignore mathjax_ignore">{html}</div>', 'text/plain': plain}, raw=True)
+    with pd.option_context('display.max_colwidth', None): html = table.to_html()
+    html = f'<div class="tex2jax_ignore mathjax_ignore">{html}</div>'
+    display({'text/html': html, 'text/plain': table.to_string(max_colwidth=80)}, raw=True)
 
-# %% ../nbs/02_batching.ipynb #d569c0ec
+# %% ../nbs/02_batching.ipynb #87c1a713
 @patch
 def show_batch(
     self:TextLoader,
@@ -195,7 +210,7 @@ def show_results(
 )->None: # The table is displayed
     "Show a batch beside the predictions"
     ds, out = self.dataset, out[:max_n].cpu()
-    read = [ds.classes[int(i)] for i in out] if ds.classes else [' '.join(ds.words.decode(row[:trunc_at])) for row in out]
+    read = [ds.classes[int(guess)] if ds.classes else ' '.join(ds.words.decode(guess[:trunc_at])) for guess in out]
     show_table(self.batch_table(b, max_n, trunc_at).assign(prediction=read))
 
 # %% ../nbs/02_batching.ipynb #74dc966a
@@ -286,18 +301,19 @@ def draw(
     batches.insert(0, batches.pop(int(np.argmax([lens[batch[0]] for batch in batches]))))
     return [batches[i] for i in [0, *(1 + rng.permutation(len(batches) - 1))]]
 
-# %% ../nbs/02_batching.ipynb #c840b000
+# %% ../nbs/02_batching.ipynb #93e73679
 def plot_padding(
     ways:dict[str, list[np.ndarray]], # Title -> the texts of each batch
     lens:np.ndarray, # Length of every text
 )->Figure: # A panel per way
     "Text and padding in each batch"
-    figure, axes = plt.subplots(1, len(ways), figsize=(8, 2.8), sharex=True, sharey=True, layout='constrained', squeeze=False)
+    look = dict(figsize=(8, 2.8), sharex=True, sharey=True, layout='constrained', squeeze=False)
+    figure, axes = plt.subplots(1, len(ways), **look)
     for axis, (title, batches) in zip(axes[0], ways.items(), strict=True):
         widths, texts = [row_starts(lens[b], 72)[0] for b in batches], [lens[b].mean() for b in batches]
         axis.barh(range(len(batches)), widths, height=1, color='lightgray', label='padding')
         axis.barh(range(len(batches)), texts, height=1, label='text')
-        axis.set(title=f'{title}: {padding_share(batches, lens):.0%} padding', xlabel='tokens per row')
+        axis.set(xlabel='tokens per row', title=f'{title}: {padding_share(batches, lens):.0%} padding')
     axes[0][0].set(ylabel='batch')
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc='outside right center')
     plt.close(figure)
@@ -320,7 +336,18 @@ def label_numbers(
     if missing: raise ValueError(f'no {name} text is labelled {missing}: a class must be in training and in validation')
     return np.array([number[label] for label in labels])
 
-# %% ../nbs/02_batching.ipynb #f69dd6ee
+# %% ../nbs/02_batching.ipynb #6dd75104
+def say_what_is_long(
+    datasets:list[TextIds], # Texts, perhaps cut
+    max_tokens:int, # Tokens in a batch, padding included
+)->None: # It is printed
+    "Nothing happens to a long text in silence"
+    cut, how = sum(data.n_cut for data in datasets), datasets[0].how
+    big = sum(int((data.lens > max_tokens // 2).sum()) for data in datasets)
+    if cut: print(f'texts longer than {how["max_len"]} tokens: {cut}; their {how["keep"]} is kept')
+    if big: print(f'texts longer than {max_tokens // 2} tokens: {big}; two in a batch exceed {max_tokens}; max_len would cut them')
+
+# %% ../nbs/02_batching.ipynb #42eef7a7
 def classifier_dataloaders(
     train:tuple, # Ids of each training text, and their labels
     valid:tuple, # Ids of each validation text, and their labels
@@ -338,12 +365,13 @@ def classifier_dataloaders(
     classes = list(classes)
     if len(train[0]) < bs: raise ValueError(f'{len(train[0])} training texts are fewer than bs={bs}: lower bs')
     targets = [label_numbers(name, *part, classes) for name, part in (('training', train), ('validation', valid))]
-    datasets = [TextIds(part[0], vocab, target, classes, max_len, backwards, keep) for part, target in zip((train, valid), targets, strict=True)]
-    if n := sum(ds.n_cut for ds in datasets): print(f'{n} texts are longer than {max_len} tokens; their {keep} is kept')
-    return DataLoaders(*[ClassifierLoader(ds, bs=bs, max_tokens=max_tokens, shuffle=i == 0, seed=seed) for i, ds in enumerate(datasets)],
-                       device=device or pick_device())
+    datasets = [TextIds(ids, vocab, target, classes, max_len, backwards, keep)
+                for (ids, _), target in zip((train, valid), targets, strict=True)]
+    say_what_is_long(datasets, max_tokens)
+    loaders = [ClassifierLoader(ds, bs=bs, max_tokens=max_tokens, shuffle=i == 0, seed=seed) for i, ds in enumerate(datasets)]
+    return DataLoaders(*loaders, device=device or pick_device())
 
-# %% ../nbs/02_batching.ipynb #65fdbf3d
+# %% ../nbs/02_batching.ipynb #375e20b9
 def predict_loader(
     ids:list[np.ndarray]|TokenIds, # Ids of each text
     vocab:Vocab, # What the ids stand for
@@ -356,5 +384,6 @@ def predict_loader(
 )->tuple[ClassifierLoader, np.ndarray]: # Batches without labels; for each text the place of its result
     "Sorted batches, and `places`: `results[places]` is in the order of `ids`"
     data = TextIds(ids, vocab, max_len=max_len, backwards=backwards, keep=keep)
+    say_what_is_long([data], max_tokens)
     loader = ClassifierLoader(data, bs=bs, max_tokens=max_tokens, device=device or pick_device())
     return loader, np.argsort(loader.get_idxs(), kind='stable')

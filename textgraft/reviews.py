@@ -29,7 +29,7 @@ from sklearn.pipeline import make_pipeline
 
 _all_ = ['Recipe', 'small_articles', 'write_review']
 
-# %% ../nbs/00_reviews.ipynb #ed1ae877
+# %% ../nbs/00_reviews.ipynb #deed1f87
 @dataclass(frozen=True, eq=False)
 class Corpus:
     "Texts in IMDB's shape: labelled ones to learn from and to test on, unlabelled ones to read"
@@ -44,8 +44,8 @@ class Corpus:
         return sorted(self.train.label.unique())
 
     def __repr__(self):
-        parts = ', '.join(f'{len(getattr(self, part)):,} {part}' for part in ('train', 'test', 'unlabelled'))
-        return f'{self.name}: {parts}; classes {", ".join(self.classes)}'
+        parts = [f'{len(getattr(self, part)):,} {part}' for part in ('train', 'test', 'unlabelled')]
+        return f'{self.name}: {", ".join(parts)}; classes {", ".join(self.classes)}'
 
 # %% ../nbs/00_reviews.ipynb #602c2858
 @patch
@@ -56,7 +56,7 @@ def lm_texts(self:Corpus,
     parts = [self.train, self.unlabelled, self.test] if test else [self.train, self.unlabelled]
     return [text for part in parts for text in part.text]
 
-# %% ../nbs/00_reviews.ipynb #2ef002be
+# %% ../nbs/00_reviews.ipynb #7db21146
 def small_reviews(
     n_train:int = 2000, # Labelled reviews to learn from
     n_test:int = 1000, # Labelled reviews to test on
@@ -71,10 +71,10 @@ def small_reviews(
         rng = Random(f'{seed} {part}')
         labels = sorted((i % 2 for i in range(n)), key=lambda _: rng.random())
         texts = [write_review(label, rng, recipe or Recipe()) for label in labels]
-        parts.append(pd.DataFrame({'text': texts, 'label': ['pos' if label else 'neg' for label in labels]}))
+        parts.append(pd.DataFrame({'text': texts, 'label': [('neg', 'pos')[label] for label in labels]}))
     return Corpus('generated reviews', parts[0], parts[1], parts[2][['text']])
 
-# %% ../nbs/00_reviews.ipynb #959aec49
+# %% ../nbs/00_reviews.ipynb #55c69dd4
 def telling_words(
     table:pd.DataFrame, # Labelled texts: columns `text` and `label`
     min_texts:int = 100, # Leave out words that fewer texts contain: rare words look pure by chance
@@ -83,8 +83,8 @@ def telling_words(
     words = CountVectorizer(binary=True, min_df=1)
     found = words.fit_transform(table.text)
     labels = table.label.to_numpy()
-    counts = pd.DataFrame({label: found[labels == label].sum(axis=0).A1 for label in sorted(set(labels))},
-                          index=words.get_feature_names_out())
+    sums = {label: found[labels == label].sum(axis=0).A1 for label in sorted(set(labels))}
+    counts = pd.DataFrame(sums, index=words.get_feature_names_out())
     told = pd.DataFrame({'texts': counts.sum(axis=1), 'label': counts.idxmax(axis=1)})
     told['share'] = counts.max(axis=1) / told.texts
     return told[told.texts >= min_texts].sort_values('share', ascending=False)
@@ -134,7 +134,7 @@ def from_folder(
     if not len(tables[0]): raise ValueError(f'{path} has no file {train}/<class>/*.txt to learn from')
     return from_df(*tables, on_empty=on_empty, name=Path(path).name.split('.t')[0])
 
-# %% ../nbs/00_reviews.ipynb #9088b911
+# %% ../nbs/00_reviews.ipynb #7d7f07ee
 IMDB_SIZE = dict(train=25_000, test=25_000, unlabelled=50_000)
 
 def imdb(
@@ -158,8 +158,8 @@ def fetch_imdb(
     from fastai.data.external import URLs
     try: return fetch(url or URLs.IMDB)
     except ConnectionError as error:
-        raise ConnectionError(f"{error}, or copy the archive to this machine and name it: imdb('imdb.tgz'), in the "
-                              "chapters TEXTGRAFT_DATA=imdb.tgz. On Kaggle, turn Internet on in the notebook's settings.") from error
+        raise ConnectionError(f"{error}, or copy the archive to this machine and name it: imdb('imdb.tgz'), in the chapters "
+                              "TEXTGRAFT_DATA=imdb.tgz. On Kaggle, turn Internet on in the notebook's settings.") from error
 
 # %% ../nbs/00_reviews.ipynb #5fa0d636
 def class_sizes(
