@@ -76,7 +76,7 @@ SMALL = Settings(
     clas_drop=.1, clas_bs=16, clas_epochs=4, clas_lr=1e-2, max_len=400, seeds=3,
     gpt2=None, gpt2_layers=2, gpt2_width=64, gpt2_heads=4, gpt2_vocab=512, gpt2_context=128, gpt2_steps=300)
 
-TEST = replace(SMALL, train=800, test=300, unlabelled=1200, general_epochs=2, lm_epochs=2, clas_epochs=2, seeds=2)
+TEST = replace(SMALL, general_epochs=2, lm_epochs=2, clas_epochs=2, seeds=2)
 
 CPU = replace(SMALL,
     name='cpu', train=1000, test=1000, unlabelled=3000, labels=200,
