@@ -1,9 +1,8 @@
-"The exercises of chapters 0 to 2: each solution on the page passes its check, and the tempting wrong answers do not"
+"The exercises at the ends of the chapters, and of chapters 0 to 2: each solution passes its check, and the tempting wrong answers do not"
 import json
 import re
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 from textgraft.batching import ClassifierLoader, TextIds, padding_share
 from textgraft.grammar import Recipe
@@ -28,29 +27,17 @@ from textgraft.tokenization import RULES, SPECIAL_TOKENS, Vocab, apply_rules, to
 import numpy as np
 import pandas as pd
 import pytest
+from pages import NBS, cells, solutions
 
-NBS = Path(__file__).resolve().parent.parent/'nbs'
 THREE = pd.DataFrame({'text': ['A warm, funny film. I smiled all the way home.', 'Two hours I will never get back.',
                                'Not the dull film I had feared: it is lovely.'], 'label': ['pos', 'neg', 'pos']})
-
-
-def cells(chapter, kind): return [''.join(c['source']) for c in json.loads((NBS/f'{chapter}.ipynb').read_text())['cells'] if c['cell_type'] == kind]
-
-
-def solutions(chapter, **names):
-    "What the solutions of a chapter define; they are folded away on its page"
-    text = '\n'.join(cells(chapter, 'markdown'))
-    folded = re.findall('<details><summary>Solution</summary>\n\n```python\n(.*?)```', text, flags=re.DOTALL)
-    assert len(folded) >= 4
-    exec('\n'.join(folded), names)
-    return names
 
 
 @pytest.fixture(scope='module')
 def small(): return small_reviews()
 
 
-CHAPTERS = ['00_reviews', '01_tokenization', '02_batching']
+CHAPTERS = ['00_reviews', '01_tokenization', '02_batching', '03_lm_finetune', '04_classifier']
 
 
 @pytest.mark.parametrize('chapter', CHAPTERS)

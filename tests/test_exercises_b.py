@@ -1,0 +1,153 @@
+"The exercises of chapters 3 and 4: each solution on the page passes its check, and with one slip in it, it does not"
+import ast
+import builtins
+from functools import cache
+from types import SimpleNamespace
+
+from textgraft.batching import lm_dataloaders
+from textgraft.classifier import encode_texts, finetune_classifier, occlusion, thaw_plan
+from textgraft.lm_finetune import LanguageModel, carry_over, finetune_lm, new_lm
+from textgraft.reviews import Corpus, small_articles, small_reviews
+from textgraft.tokenization import Vocab, tokenize
+from textgraft.ulmfit_exercises import (
+    check_better_lm,
+    check_enough,
+    check_head_start,
+    check_labels,
+    check_pairs,
+    check_perplexity,
+    check_pool,
+    check_rate,
+    check_rates,
+    check_surprise,
+    perplexity,
+    range_test,
+)
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from fastai.text.models.core import masked_concat_pool
+from pages import cells, folded, solutions
+
+GIVEN = [[1/2, 1/8, 1/16], [1/4]]
+
+
+@cache
+def chapter_3():
+    "What the solutions of chapter 3 find there, much smaller"
+    reviews, cfg = small_reviews(100, 50, 100), SimpleNamespace(lm_epochs=2, lm_lr=2e-2, lm_bs=8, seq_len=40)
+    tokens, article_tokens = tokenize(reviews.lm_texts()), tokenize(small_articles(300))
+    vocab, article_vocab = (Vocab.from_tokens(part, min_freq=2) for part in (tokens, article_tokens))
+    ids, valid_ids = [vocab.encode(text) for text in tokens], vocab.encode_texts(list(reviews.test.text))
+    article_ids = [article_vocab.encode(text) for text in article_tokens]
+    general = new_lm(article_vocab, 24, 24, 1, .05)
+    finetune_lm(general, article_ids, article_ids[:40], 1, 2e-2, frozen_epochs=0, bs=8, seq_len=40, quiet=True)
+    lm = carry_over(general, vocab)
+    finetune_lm(lm, ids, valid_ids, 1, 2e-2, frozen_lr=2e-2, bs=8, seq_len=40, quiet=True)
+    return dict(torch=torch, np=np, carry_over=carry_over, lm_dataloaders=lm_dataloaders, finetune_lm=finetune_lm, LanguageModel=LanguageModel,
+                cfg=cfg, vocab=vocab, ids=ids, valid_ids=valid_ids, general=general, lm=lm)
+
+
+@cache
+def chapter_4():
+    "What the solutions of chapter 4 find there; in this corpus one word tells"
+    says, cfg = dict(pos='good', neg='bad'), SimpleNamespace(labels=60, layers=1, clas_lr=2e-2)
+    rows = [(f'a {says[label]} film and a {says[label]} story, number {i}', label) for i in range(90) for label in says]
+    table = pd.DataFrame(rows, columns=['text', 'label'])
+    corpus = Corpus('toy', table[:60], table[60:120], table[120:][['text']])
+    lm = new_lm(Vocab.from_tokens(tokenize(corpus.lm_texts()), min_freq=1), 16, 16, 1)
+    part, plan = dict(bs=8, drop_mult=.1, max_len=20), thaw_plan(1, 8, 2e-2)
+    return dict(torch=torch, np=np, pd=pd, finetune_classifier=finetune_classifier, thaw_plan=thaw_plan, encode_texts=encode_texts,
+                occlusion=occlusion, cfg=cfg, corpus=corpus, lm=lm, part=part, plan=plan)
+
+
+def head_start(mine): return check_head_start(mine, *(chapter_3()[name] for name in ('general', 'vocab', 'valid_ids')))
+
+
+CHECKS = {'my_perplexity': lambda mine: check_perplexity(GIVEN, mine), 'my_rate': check_rate, 'my_surprise': check_surprise,
+          'my_start': head_start, 'my_rates': lambda mine: check_rates(3, .01, mine), 'my_pool': check_pool,
+          'my_n': lambda mine: check_enough(.946, .951, mine), 'my_pairs': check_pairs}
+
+
+def test_nothing_to_look_at_is_not_attempted():
+    checks = [check(None) for check in CHECKS.values()] + [check_better_lm(None, None, []), check_labels(None, None, None, 5)]
+    assert set(checks) == {'not attempted'}
+
+
+def test_solutions_of_chapter_3():
+    given = chapter_3()
+    found = solutions('03_lm_finetune', **given)
+    for name in ('my_perplexity', 'my_rate', 'my_surprise', 'my_start'): assert CHECKS[name](found[name]) == 'passed', name
+    assert check_better_lm(found['my_lm'], given['lm'], given['valid_ids']) == 'passed'
+    text = np.concatenate(given['valid_ids'])[:201] # five rows of forty tokens, and the target of the last
+    assert np.isclose(perplexity(given['lm'], [text], bs=1), found['my_surprise'](given['lm'], text).mean().exp(), rtol=1e-3)
+
+
+def test_solutions_of_chapter_4():
+    given = chapter_4()
+    found = solutions('04_classifier', **given)
+    for name in ('my_rates', 'my_pool', 'my_n', 'my_pairs'): assert CHECKS[name](found[name]) == 'passed', name
+    assert check_labels(found['my_classifier'], found['my_labels'], given['corpus'], given['cfg'].labels) == 'passed'
+    assert len(found['my_pairs'](found['my_classifier'], ' '.join(['a good film'] * 20))) == given['part']['max_len'] - 2 # cut as the classifier cuts
+
+
+def stored(nodes): return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+
+
+@pytest.mark.parametrize('chapter, given', [('03_lm_finetune', chapter_3), ('04_classifier', chapter_4)])
+def test_solutions_use_nothing_that_the_chapter_lacks(chapter, given):
+    nodes = [node for cell in cells(chapter, 'code') if '%pip' not in cell for node in ast.walk(ast.parse(cell))]
+    there = {alias.asname or alias.name for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom)) for alias in n.names}
+    there |= {n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.ClassDef))} | stored(nodes)
+    assert set(given()) <= there
+    mine = [n for text in folded(chapter) for n in ast.walk(ast.parse(text))]
+    new = stored(mine) | {n.arg for n in mine if isinstance(n, ast.arg)}
+    assert {n.id for n in mine if isinstance(n, ast.Name)} <= there | new | set(dir(builtins))
+
+
+@pytest.mark.parametrize('name, right, slip, hint', [
+    ('my_perplexity', '(1/4)', '(1/2)', 'first cell'),
+    ('my_rate', ' / 10', ' / 3000', 'still flat'),
+    ('my_surprise', '.eval()', '.train()', 'dropout'),
+    ('my_start', 'bias +=', 'bias -=', 'as often'),
+    ('my_start', '((comes + 1) / (expects + 1)).log()', '.01 * torch.randn(len(vocab))', 'as often'),
+    ('my_rates', '(4, 3, 2, 1, 0)', '(3, 2, 1, 0, 0)', 'once more'),
+    ('my_pool', 'words * places', 'words * 1', 'last word'),
+    ('my_pool', '-torch.inf', '0', 'never win'),
+    ('my_n', '.946*.054', '.946', 'p(1-p)/n'),
+    ('my_pairs', 'alone[2:]', 'alone[1:-1]', 'both words go'),
+])
+def test_solutions_with_a_slip(name, right, slip, hint):
+    chapter, given = ('03_lm_finetune', chapter_3) if name in list(CHECKS)[:4] else ('04_classifier', chapter_4)
+    text, = [text for text in folded(chapter) if name in text]
+    assert text.count(right) == 1
+    names = dict(given())
+    exec(text.replace(right, slip), names)
+    found = CHECKS[name](names[name])
+    assert found.startswith('wrong: expected') and hint in found
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_right_answers_in_other_forms_to_other_questions(seed):
+    rng = np.random.default_rng(seed)
+    texts = [rng.uniform(.01, 1, n).tolist() for n in (1, 5, 30)]
+    assert check_perplexity(texts, torch.tensor(1/np.concatenate(texts)).log().mean().exp()) == 'passed'
+    layers, lr, factor = int(rng.integers(1, 6)), float(rng.uniform(1e-4, 1)), float(rng.uniform(1.5, 4))
+    rates = [lr/factor**n for n in range(layers + 1, -1, -1)]
+    for answer in (rates, tuple(rates), np.array(rates), torch.tensor(rates)): assert check_rates(layers, lr, answer, factor) == 'passed'
+    p, q = rng.uniform(.5, .9), .95
+    n = 4*(p*(1 - p) + q*(1 - q))/(p - q)**2
+    assert check_enough(p, q, n) == check_enough(q, p, np.float64(n)) == 'passed'
+    rates, losses, done = range_test(float(rng.uniform(-5, 0)), seed)
+    assert rates[done.argmax()]/30 < rates[losses.argmin()] < rates[done.argmax()]*30 and (np.diff(rates) > 0).all()
+
+
+def test_fastai_passes(): assert check_pool(lambda states, padding: masked_concat_pool(states, padding, bptt=4)) == 'passed'
+
+
+def test_the_same_words_in_another_order_are_another_vocabulary():
+    given = chapter_3()
+    mixed_up = LanguageModel(given['lm'].model, Vocab([*given['vocab'].tokens[:9], *reversed(given['vocab'].tokens[9:])]), given['lm'].config)
+    assert 'begin with carry_over' in head_start(mixed_up) and 'not compare' in check_better_lm(mixed_up, given['lm'], given['valid_ids'])
