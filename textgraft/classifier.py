@@ -290,11 +290,12 @@ def plot_ladder(
     title:str='', # What was measured
 )->Figure: # One bar per method, a line from the lowest to the highest seed
     "The ladder as a picture"
-    figure, axes = plt.subplots(figsize=(7, .5 + .45*len(table)), layout='constrained')
+    figure, axes = plt.subplots(figsize=(7, .5 + .32*len(table)), layout='constrained')
     spread = [table['mean'] - table.lowest, table.highest - table['mean']]
     axes.barh(table.index, table['mean'], xerr=spread, color='#c9ced6', capsize=3)
     for y, mean in enumerate(table['mean']): axes.text(.02, y, f'{mean:.1%}', va='center', color='#222')
-    axes.set(xlim=(0, 1), xlabel='accuracy on the test texts', title=title)
+    axes.set(xlim=(0, 1), xlabel='accuracy on the test texts')
+    axes.set_title(title, loc='right')
     axes.invert_yaxis()
     plt.close(figure)
     return figure

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['SMALL', 'TEST', 'CPU', 'FULL', 'SIZES', 'HEADLINE', 'TAKES_UP', 'Settings', 'choose_settings', 'Headline', 'headline',
            'find_chapters', 'this_python', 'describe_failure', 'kernel', 'execute', 'save_notebook', 'shown_headline',
-           'ChapterRun', 'run_chapter', 'Progress', 'rows_of', 'stop', 'run_chapters', 'results_table', 'run_record',
-           'describe_run', 'parse_args', 'notebooks_folder', 'main']
+           'lighten', 'ChapterRun', 'run_chapter', 'Progress', 'rows_of', 'stop', 'run_chapters', 'results_table',
+           'run_record', 'describe_run', 'parse_args', 'notebooks_folder', 'main']
 
-# %% ../nbs/appendix/course.ipynb #efabf4ac
+# %% ../nbs/appendix/course.ipynb #fd3ea114
 import argparse
 import asyncio
 import json
@@ -19,6 +19,7 @@ import re
 import sys
 import threading
 import time
+from base64 import b64decode, b64encode
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
@@ -26,6 +27,7 @@ from functools import partial
 from html import escape
 from importlib.metadata import version
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 
 # %% ../nbs/appendix/course.ipynb #61ad34d3
@@ -68,12 +70,12 @@ class Settings:
     stages:Path = Path(os.path.expanduser('~/.textgraft/stages')) # Where long stages save what they made
     device:str = 'cpu' # `'cuda'` where there is a GPU
 
-# %% ../nbs/appendix/course.ipynb #2810e1f0
+# %% ../nbs/appendix/course.ipynb #51437778
 SMALL = Settings(
-    name='small', train=2000, test=1000, unlabelled=6000, labels=100,
+    name='small', train=2000, test=1000, unlabelled=4000, labels=100,
     min_freq=3, max_vocab=60000, emb=64, hidden=64, layers=2,
     lm_drop=.05, lm_bs=32, seq_len=40, general_epochs=8, lm_epochs=4, lm_lr=2e-2,
-    clas_drop=.1, clas_bs=16, clas_epochs=4, clas_lr=1e-2, max_len=400, seeds=3,
+    clas_drop=.5, clas_bs=50, clas_epochs=4, clas_lr=4e-2, max_len=400, seeds=3,
     gpt2=None, gpt2_layers=2, gpt2_width=64, gpt2_heads=4, gpt2_vocab=512, gpt2_context=128, gpt2_steps=300)
 
 TEST = replace(SMALL, general_epochs=2, lm_epochs=2, clas_epochs=2, seeds=2)
@@ -81,7 +83,7 @@ TEST = replace(SMALL, general_epochs=2, lm_epochs=2, clas_epochs=2, seeds=2)
 CPU = replace(SMALL,
     name='cpu', train=1000, test=1000, unlabelled=3000, labels=200,
     max_vocab=5000, emb=64, hidden=128, layers=2,
-    lm_bs=32, seq_len=72, lm_epochs=3, lm_lr=8e-3, clas_epochs=2)
+    lm_bs=32, seq_len=72, lm_epochs=3, lm_lr=8e-3, clas_drop=.1, clas_bs=16, clas_epochs=2, clas_lr=1e-2)
 
 FULL = Settings(
     name='full', train=None, test=None, unlabelled=None, labels=25000,
@@ -246,7 +248,19 @@ def shown_headline(
     found = [data[HEADLINE] for data in outputs if HEADLINE in data]
     return Headline(**found[-1]) if found else None
 
-# %% ../nbs/appendix/course.ipynb #0410986d
+# %% ../nbs/appendix/course.ipynb #77ff4a0e
+def lighten(
+    nb, # An executed notebook; its PNG pictures are replaced
+): # The same notebook
+    "Save the pictures of a notebook with 64 colours"
+    from PIL import Image
+    for out in (out for cell in nb.cells for out in cell.get('outputs', []) if 'image/png' in out.get('data', {})):
+        lighter = BytesIO()
+        Image.open(BytesIO(b64decode(out.data['image/png']))).convert('RGB').quantize(64).save(lighter, 'png', optimize=True)
+        out.data['image/png'] = b64encode(lighter.getvalue()).decode()
+    return nb
+
+# %% ../nbs/appendix/course.ipynb #33477dd3
 @dataclass(frozen=True)
 class ChapterRun:
     "What came of running one chapter"
@@ -271,7 +285,7 @@ async def run_chapter(
     if jobs > 1: env['OMP_NUM_THREADS'] = str(max(1, (os.cpu_count() or 1)//jobs))
     try: error = await execute(nb, path.parent, env, timeout, on_cell)
     except asyncio.CancelledError: error = 'interrupted'
-    if out or not error: save_notebook(nb, (out or path.parent)/path.name)
+    if out or not error: save_notebook(lighten(nb), (out or path.parent)/path.name)
     return ChapterRun(path.stem, round(time.perf_counter()-start, 2), None if error else shown_headline(nb), error)
 
 # %% ../nbs/appendix/course.ipynb #5b819ed8

@@ -14,7 +14,7 @@ import nbformat
 import stamp
 
 ROOT = Path(__file__).resolve().parent.parent
-MAX_LINES, MAX_KB = 25, 300 # a figure takes 20 to 80 KB, and chapter 4 has four
+MAX_LINES, MAX_KB = 25, 200
 FORBIDDEN = {
     r'^\s*[%!]\s*pip|pip install': 'installs packages',
     r'\bos\.(environ|getenv|chdir)|\bchdir\(': 'touches the environment or the working folder',
