@@ -146,7 +146,8 @@ def test_ctrl_c_stops_the_kernel_and_says_so(chapters, tmp_path):
     folder = chapters('00_slow', f'import os, pathlib, time\npathlib.Path({str(tmp_path/"pid")!r}).write_text(str(os.getpid()))\ntime.sleep(60)')
     command = [sys.executable, '-c', 'import sys; from textgraft.course import main; sys.exit(main())', 'run']
     process = subprocess.Popen([*command, '--size', 'small', '--notebooks', str(folder), '--out', str(tmp_path)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) # a shell's background jobs ignore it, and so would their children
     deadline = time.monotonic()+60
     while not (tmp_path/'pid').exists() and time.monotonic() < deadline: time.sleep(.1)
     process.send_signal(signal.SIGINT)
