@@ -36,12 +36,6 @@ unchanged() ( # unchanged FOLDER command...: the command leaves the folder as it
     rm -rf "$tmp/before"
     return "$same"
 )
-imports() { # every module by itself, with all that it promises
-    local code='import importlib, sys; m = importlib.import_module(sys.argv[1]); [getattr(m, n) for n in m.__all__]'
-    find textgraft -name '[a-z]*.py' | sort | sed 's|/|.|g; s|\.py$||' |
-        xargs -P 2 -I {} sh -c '"$1" -c "$2" "$3" || { echo "   cannot import $3"; exit 1; }' - "$BIN/python" "$code" {}
-}
-
 notebooks() { # on two cores; the classifier takes up what the language model's chapter has saved, so it comes behind it
     (for name in 03_lm_finetune 04_classifier; do "$BIN/nbdev-test" "nbs/$name.ipynb" --timing || exit 1; done) &
     local pair=$! others
@@ -56,7 +50,7 @@ step 'README.md is current' 'make readme' "$BIN/python" tools/readme.py --check
 step 'ruff' 'ruff check --fix, then nbdev-export' "$BIN/ruff" check --quiet .
 step 'spelling' 'correct the word, or add it to [tool.typos] in pyproject.toml' "$BIN/python" tools/spelling.py
 step 'chapters are in shape' 'see CONTRIBUTING.md' "$BIN/python" tools/gate.py
-step 'every module imports by itself' 'import in the notebook what the module uses' imports
+step 'every module imports by itself' 'import in the notebook what the module uses' "$BIN/python" tests/imports.py
 step 'notebooks run' 'nbdev-test nbs/THE_NOTEBOOK.ipynb' notebooks
 step 'tests' 'pytest tests/THE_FILE.py' "$BIN/python" -m pytest -n 2 "$@"
 
