@@ -317,3 +317,11 @@ def test_every_change_is_seen(tmp_path, capsys):
         ids = again(texts, vocab=Vocab([*SPECIAL_TOKENS, 'film']))
         assert 'tokenizing again' in capsys.readouterr().out and ids.vocab.decode(ids[1])[-2:] == ['film', 'xxunk']
     assert read_ids(path).ids.dtype == np.uint16 and fingerprint(texts, []) != fingerprint(texts[::-1], [])
+
+
+def test_threads_that_begin_together():
+    texts = ['A warm film, soooo funny.', "It's no no no good."]*20
+    right = tokenize(texts, n_workers=0)
+    for _ in range(3):
+        shared_memo.cache_clear() # both threads make the memo
+        with ThreadPoolExecutor(2) as pool: assert list(pool.map(lambda _: tokenize(texts, n_workers=0), range(2))) == [right, right]

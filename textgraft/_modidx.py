@@ -478,6 +478,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'textgraft.tokenization.Vocab.text': ('tokenization.html#vocab.text', 'textgraft/tokenization.py'),
                                         'textgraft.tokenization.Vocab.unknown_share': ( 'tokenization.html#vocab.unknown_share',
                                                                                         'textgraft/tokenization.py'),
+                                        'textgraft.tokenization._here': ('tokenization.html#_here', 'textgraft/tokenization.py'),
                                         'textgraft.tokenization._many': ('tokenization.html#_many', 'textgraft/tokenization.py'),
                                         'textgraft.tokenization._start_worker': ( 'tokenization.html#_start_worker',
                                                                                   'textgraft/tokenization.py'),

@@ -188,6 +188,10 @@ def _many(batches, n):
         tables.setdefault(pid, []).extend(new)
         yield tables[pid], numbers, lens
 
+def _here(batches):
+    memo = shared_memo() # asked once: two threads that begin together may get one each
+    for batch in batches: yield memo.tokens, *memo.encode(batch)
+
 # %% ../nbs/01_tokenization.ipynb #fec5265d
 def token_batches(
     texts:list[str], # Raw texts
@@ -199,7 +203,7 @@ def token_batches(
     texts, n = check_texts(texts), how_many_workers(texts, n_workers)
     batches = [texts[i:i + size] for i in range(0, len(texts), size)]
     with tqdm(total=len(texts), disable=not progress, unit=' texts', desc='tokens') as bar:
-        for batch in (_many(batches, n) if n else ((shared_memo().tokens, *shared_memo().encode(b)) for b in batches)):
+        for batch in _many(batches, n) if n else _here(batches):
             yield batch
             bar.update(len(batch[2]))
 
