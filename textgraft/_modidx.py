@@ -337,6 +337,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'textgraft.lm_finetune.new_lm': ('lm_finetune.html#new_lm', 'textgraft/lm_finetune.py'),
                                        'textgraft.lm_finetune.next_word_probs': ( 'lm_finetune.html#next_word_probs',
                                                                                   'textgraft/lm_finetune.py'),
+                                       'textgraft.lm_finetune.perplexity': ('lm_finetune.html#perplexity', 'textgraft/lm_finetune.py'),
                                        'textgraft.lm_finetune.plot_perplexity': ( 'lm_finetune.html#plot_perplexity',
                                                                                   'textgraft/lm_finetune.py'),
                                        'textgraft.lm_finetune.plot_rates': ('lm_finetune.html#plot_rates', 'textgraft/lm_finetune.py'),
@@ -545,7 +546,5 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'textgraft/ulmfit_exercises.py'),
                                             'textgraft.ulmfit_exercises.hint_for': ( 'appendix/ulmfit_exercises.html#hint_for',
                                                                                      'textgraft/ulmfit_exercises.py'),
-                                            'textgraft.ulmfit_exercises.perplexity': ( 'appendix/ulmfit_exercises.html#perplexity',
-                                                                                       'textgraft/ulmfit_exercises.py'),
                                             'textgraft.ulmfit_exercises.range_test': ( 'appendix/ulmfit_exercises.html#range_test',
                                                                                        'textgraft/ulmfit_exercises.py')}}}

@@ -360,6 +360,7 @@ def classifier_dataloaders(
     device:str|None=None, # None: the GPU where there is one
     max_tokens:int=100_000, # At most so many tokens in a batch, padding included
     keep:str='start', # What is kept of a text that is cut: its 'start' or its 'end'
+    quiet:bool=False, # Do not say how many texts are cut or very long
 )->DataLoaders: # `.train` shuffles, `.valid` does not
     "Classifier batches: texts of similar length together, padded as fastai's text classifier expects"
     classes = list(classes)
@@ -367,7 +368,7 @@ def classifier_dataloaders(
     targets = [label_numbers(name, *part, classes) for name, part in (('training', train), ('validation', valid))]
     datasets = [TextIds(ids, vocab, target, classes, max_len, backwards, keep)
                 for (ids, _), target in zip((train, valid), targets, strict=True)]
-    say_what_is_long(datasets, max_tokens)
+    if not quiet: say_what_is_long(datasets, max_tokens)
     loaders = [ClassifierLoader(ds, bs=bs, max_tokens=max_tokens, shuffle=i == 0, seed=seed) for i, ds in enumerate(datasets)]
     return DataLoaders(*loaders, device=device or pick_device())
 

@@ -11,11 +11,9 @@ __all__ = ['worker_pool', 'Classifier', 'awd_classifier', 'rebuild_classifier', 
 # %% ../nbs/04_classifier.ipynb #fb5d74c2
 import os
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from html import escape
-from io import StringIO
 from pathlib import Path
 
 from .batching import classifier_dataloaders, predict_loader
@@ -226,8 +224,7 @@ def finetune_classifier(
     classes = sorted(train.label.unique())
     clas = graft(lm, classes, drop_mult, max_len, seed)
     parts = [(encode_texts(clas, list(table.text)), list(table.label)) for table in (train, train if valid is None else valid)]
-    with redirect_stdout(StringIO()) if quiet else nullcontext():
-        dls = classifier_dataloaders(*parts, clas.vocab, classes, bs=bs, max_len=max_len, seed=seed, backwards=lm.config['backwards'])
+    dls = classifier_dataloaders(*parts, clas.vocab, classes, bs=bs, max_len=max_len, seed=seed, backwards=lm.config['backwards'], quiet=quiet)
     learn = classifier_learner(clas, dls)
     plan = plan or thaw_plan(lm.config['layers'], 4, 1e-2)
     if valid is None: learn.add_cb(NoValidation())

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['unigram_perplexity', 'split_texts', 'LanguageModel', 'awd_lstm', 'arrays_of', 'rebuild_lm', 'new_lm', 'lm_learner',
-           'articles_lm', 'WordsOnly', 'read_words', 'wikitext_lm', 'save_lm', 'load_lm', 'general_stage', 'general_lm',
-           'carry_over', 'Checkpoint', 'read_checkpoint', 'resume', 'fit_resumable', 'ids_digest', 'finetune_lm',
-           'plot_rates', 'slanted_triangle', 'plot_perplexity', 'stage_of', 'review_lm', 'next_word_probs',
-           'reshape_probs', 'generate']
+           'perplexity', 'articles_lm', 'WordsOnly', 'read_words', 'wikitext_lm', 'save_lm', 'load_lm', 'general_stage',
+           'general_lm', 'carry_over', 'Checkpoint', 'read_checkpoint', 'resume', 'fit_resumable', 'ids_digest',
+           'finetune_lm', 'plot_rates', 'slanted_triangle', 'plot_perplexity', 'stage_of', 'review_lm',
+           'next_word_probs', 'reshape_probs', 'generate']
 
 # %% ../nbs/03_lm_finetune.ipynb #bd9cecee
 import hashlib
@@ -137,6 +137,17 @@ def lm_learner(
         alpha=alpha, beta=beta, metrics=[accuracy, Perplexity()], cbs=[GradientClip(0.5), Sliced()]))
     if quiet: learn.remove_cb(ProgressCallback).logger = noop
     return learn
+
+# %% ../nbs/03_lm_finetune.ipynb #da2215a1
+def perplexity(
+    lm:LanguageModel, # Who guesses
+    ids:list[np.ndarray]|TokenIds, # Ids of each text; nothing is learned from them
+    bs:int=32, # Rows read side by side
+    seq_len:int=40, # Tokens per row and step
+)->float: # The lower, the better the guesses
+    "Perplexity of a language model on texts"
+    dls = lm_dataloaders(ids, ids, lm.vocab, bs, seq_len, backwards=lm.config['backwards'])
+    return lm_learner(lm, dls, quiet=True).validate()[-1]
 
 # %% ../nbs/03_lm_finetune.ipynb #00419018
 def articles_lm(

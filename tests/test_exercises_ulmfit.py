@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from textgraft.batching import lm_dataloaders
 from textgraft.classifier import encode_texts, finetune_classifier, occlusion, thaw_plan
-from textgraft.lm_finetune import LanguageModel, carry_over, finetune_lm, new_lm
+from textgraft.lm_finetune import LanguageModel, carry_over, finetune_lm, new_lm, perplexity
 from textgraft.reviews import Corpus, small_articles, small_reviews
 from textgraft.tokenization import Vocab, tokenize
 from textgraft.ulmfit_exercises import (
@@ -20,7 +20,6 @@ from textgraft.ulmfit_exercises import (
     check_rate,
     check_rates,
     check_surprise,
-    perplexity,
     range_test,
 )
 
