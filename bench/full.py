@@ -9,6 +9,7 @@ takes up from an earlier one is marked as such; its seconds are those of the las
 """
 import argparse
 import time
+from ast import literal_eval
 from dataclasses import asdict, fields, replace
 
 from bench.record import record
@@ -52,11 +53,12 @@ def one_direction(cfg, corpus, few, backwards):
 
 def changed(base, pairs):
     "Settings with some numbers replaced: `lm_epochs=3`"
-    kinds = {f.name: type(getattr(base, f.name)) for f in fields(Settings)}
+    names = [f.name for f in fields(Settings)]
     for pair in pairs:
         name, _, value = pair.partition('=')
-        if name not in kinds: raise SystemExit(f'there is no setting {name}; there are {", ".join(kinds)}')
-        base = replace(base, **{name: None if value == 'None' else (int if kinds[name] is type(None) else kinds[name])(value)})
+        if name not in names: raise SystemExit(f'there is no setting {name}; there are {", ".join(names)}')
+        try: base = replace(base, **{name: literal_eval(value)})
+        except (ValueError, SyntaxError): raise SystemExit(f'{pair}: a number, True, False or None is expected after the equals sign') from None
     return base
 
 

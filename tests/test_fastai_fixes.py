@@ -14,6 +14,7 @@ from textgraft.fastai_fixes import fetch, load_weights, mixed_precision, show_ba
 import pandas as pd
 import pytest
 import torch
+from fastai.callback.core import Callback
 from fastai.callback.fp16 import MixedPrecision
 from fastai.data.block import CategoryBlock, DataBlock
 from fastai.data.external import URLs, fastai_path, untar_data
@@ -123,6 +124,24 @@ def test_mixed_precision_is_silent_without_a_gpu(lm):
     assert any('CUDA' in text for text in warned(lm().to_fp16())), 'upstream fixed: remove mixed_precision'
     learn = mixed_precision(lm())
     assert not [text for text in warned(learn) if 'CUDA' in text] and not any(isinstance(cb, MixedPrecision) for cb in learn.cbs)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='a GPU is there: half precision is fp16')
+def test_bfloat16_in_training_only(lm):
+    learn, seen = mixed_precision(lm(), bf16=True), []
+    class Look(Callback):
+        def after_pred(self): seen.append((self.training, torch.is_autocast_enabled('cpu')))
+    fit(learn.add_cb(Look()))
+    assert set(seen) == {(True, True), (False, False)} and not torch.is_autocast_enabled('cpu')
+    assert all(weight.dtype == torch.float32 for weight in learn.model.parameters())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='a GPU is there: half precision is fp16')
+def test_an_interrupted_batch_leaves_no_bfloat16_behind(lm):
+    class Stop(Callback):
+        def after_pred(self): raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt): fit(mixed_precision(lm(), bf16=True).add_cb(Stop()))
+    assert not torch.is_autocast_enabled('cpu')
 
 
 def test_fetch_says_what_to_do_without_a_network(monkeypatch):

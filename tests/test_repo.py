@@ -69,6 +69,16 @@ def test_readme_shows_the_figures_of_a_record():
     assert '| 61 | Accuracy: **96.1%** (TF-IDF: 77.0%) |' in lines[2] and '61 seconds in all on 2 cores' in lines[-1]
 
 
+def test_readme_shows_every_number_of_labels_of_a_ladder():
+    def row(mean): return dict(mean=mean, lowest=mean-.01, highest=mean+.01, each=[mean-.01, mean, mean+.01])
+    columns = {f'{n} labels': {'larger class': row(.5), 'ULMFiT': row(mean)} for n, mean in [(20, .7), (100, .8), (500, .9)]}
+    text = readme.ladder(dict(command='python -m bench', date='2026-01-02', figures=dict(test_reviews=5000, **columns)), 'two.json', 'draws')
+    lines = text.splitlines()
+    assert lines[0] == '| accuracy with | 20 labels | 100 labels | 500 labels |' and {line.count('|') for line in lines[:4]} == {5}
+    assert lines[3] == '| ULMFiT | 70.0% (69.0% to 71.0%) | 80.0% (79.0% to 81.0%) | 90.0% (89.0% to 91.0%) |'
+    assert '3 draws on 5,000 test reviews' in lines[-1] and '(results/two.json)' in lines[-1]
+
+
 def test_readme_says_of_colab_what_is_recorded():
     record = dict(month='May 2026', date='2026-05-02', replaced={}, kept={'torch': '2', 'pandas': '2'}, added=['jedi'])
     text = readme.on_colab(record)

@@ -1,7 +1,8 @@
 "The sliced loss: equal to the plain one, in training as by itself"
 from textgraft.batching import lm_dataloaders
 from textgraft.lm_finetune import lm_learner, new_lm
-from textgraft.sliced_loss import SlicedLoss, linear_cross_entropy
+from textgraft.reviews import small_reviews
+from textgraft.sliced_loss import SlicedLoss, candidate_words, linear_cross_entropy
 from textgraft.tokenization import SPECIAL_TOKENS, Vocab
 
 import numpy as np
@@ -47,3 +48,37 @@ def test_training_is_the_same_as_with_the_plain_loss():
     (ours, table), (theirs, plain_table) = trained(False), trained(True)
     assert_close(table, plain_table, rtol=1e-2, atol=1e-3)
     np.testing.assert_allclose(ours, theirs, rtol=1e-3)
+
+
+def test_chance_of_a_word_to_be_scored():
+    "Drawn many times, words are candidates as often as `candidate_words` says"
+    torch.manual_seed(0)
+    share = torch.tensor([.5, .3, .1, .05, .03, .02])
+    times, rounds = torch.zeros(6), 4000
+    for _ in range(rounds):
+        words, log_chance = candidate_words(torch.multinomial(share, 8, replacement=True), share, 2)
+        times[words] += 1
+    expected = 1 - (1-2/6)*(1-share)**8
+    assert_close(times/rounds, expected, rtol=0, atol=.03)
+    assert_close(log_chance.exp(), expected[words])
+
+
+@pytest.mark.parametrize('share', [[1., 0., 0.], [.5, .5, 0.]])
+def test_words_that_never_occur_can_be_candidates(share):
+    words, log_chance = candidate_words(torch.tensor([0, 0]), torch.tensor(share), 3)
+    assert words.tolist() == [0, 1, 2] and log_chance.isfinite().all()
+
+
+def test_sampled_training_learns_the_same():
+    texts = [vocab_of_letters().encode(['xxbos', *review]) for review in small_reviews(400, 0, 0).train.text]
+    def perplexity(sampled):
+        lm = new_lm(vocab_of_letters(), 16, 32, 1, drop_mult=1e-6)
+        dls = lm_dataloaders(texts[:360], texts[360:], lm.vocab, bs=16, seq_len=30)
+        learn = lm_learner(lm, dls, quiet=True, sampled=sampled)
+        torch.manual_seed(0)
+        learn.fit_one_cycle(1, 1e-2)
+        return learn.recorder.values[-1][-1]
+    assert perplexity(8) == pytest.approx(perplexity(0), rel=.05)
+
+
+def vocab_of_letters(): return Vocab([*SPECIAL_TOKENS, *' .,!abcdefghijklmnopqrstuvwxyz'])

@@ -120,6 +120,9 @@ class LMLoader(TextLoader):
     @property
     def items(self): return [torch.tensor(text.copy()) for text in self.dataset]
     def get_idxs(self): return range(self.n)
+    def word_shares(self): # how much of the text is each word
+        counts = np.bincount(self.dataset.ids, minlength=len(self.dataset.words))
+        return torch.tensor(counts/counts.sum(), dtype=torch.float32)
     def order(self): return self.dice().permutation(len(self.dataset)) if self.shuffle else np.arange(len(self.dataset))
 
 # %% ../nbs/02_batching.ipynb #07ca12b3

@@ -22,7 +22,7 @@ from .course import Settings
 from .fastai_fixes import fetch, mixed_precision
 from .ids_on_disk import TokenIds, cached_ids
 from .reviews import Corpus, small_articles
-from .sliced_loss import Sliced, SlicedDecoder, SlicedLoss
+from .sliced_loss import SampledLoss, Sliced, SlicedDecoder, SlicedLoss
 from .stages import compare, fingerprint, load_stage, load_weights, save_stage, write_whole
 from .tokenization import BOS, PAD, UNK, Vocab, tokenize
 
@@ -59,9 +59,10 @@ def split_texts(
     texts:list[str], # Texts to read
     valid:float=0.1, # Share that is set aside
     seed:int=42, # Which ones
+    most:int=1000, # At most so many are set aside: more cost time and tell little
 )->tuple[list[str], list[str]]: # To learn from, and to measure on
     "Set a random share of the texts aside"
-    n = max(1, round(len(texts)*valid))
+    n = max(1, min(round(len(texts)*valid), most))
     if len(texts) <= n: raise ValueError(f'{len(texts)} texts cannot be split: at least two are needed')
     order = np.random.default_rng(seed).permutation(len(texts))
     return [texts[i] for i in order[n:]], [texts[i] for i in order[:n]]
@@ -129,12 +130,15 @@ def lm_learner(
     alpha:float=0., # Penalty on large states (AR)
     beta:float=0., # Penalty on states that jump (TAR)
     quiet:bool=False, # Show no table and no bar
+    sampled:int=0, # Words drawn at random for the training loss beside those of the batch; 0: all words are scored
+    bf16:bool=False, # Without a GPU: multiply in bfloat16
 )->LMLearner: # fastai's learner
     "Network, batches, loss and metrics together"
     if len(dls.vocab) != len(lm.vocab): raise ValueError(f'batches of {len(dls.vocab)} tokens, a model of {len(lm.vocab)}')
+    loss = SampledLoss(lm.model[1], dls.train.word_shares(), sampled) if sampled else SlicedLoss(lm.model[1])
     learn = mixed_precision(LMLearner(
-        dls, lm.model, loss_func=SlicedLoss(lm.model[1]), splitter=awd_lstm_lm_split, opt_func=partial(Adam, eps=1e-8),
-        alpha=alpha, beta=beta, metrics=[accuracy, Perplexity()], cbs=[GradientClip(0.5), Sliced()]))
+        dls, lm.model, loss_func=loss, splitter=awd_lstm_lm_split, opt_func=partial(Adam, eps=1e-8),
+        alpha=alpha, beta=beta, metrics=[accuracy, Perplexity()], cbs=[GradientClip(0.5), Sliced()]), bf16)
     if quiet: learn.remove_cb(ProgressCallback).logger = noop
     return learn
 
@@ -324,12 +328,14 @@ def finetune_lm(
     seed:int = 42, # Order of the texts, dropout
     folder:Path|None = None, # Where checkpoints are; None: keep none
     quiet:bool = False, # Show no table
+    sampled:int = 0, # Words drawn at random for the training loss beside those of the batch; 0: all words are scored
+    bf16:bool = False, # Without a GPU: multiply in bfloat16
 )->LMLearner: # fastai's learner, trained
     "Fine-tune a language model (ULMFiT, section 3.2), from its checkpoint if there is one"
     if epochs < 1: raise ValueError(f'epochs={epochs}: at least one is needed')
-    learn = lm_learner(lm, lm_dataloaders(train, valid, lm.vocab, bs, seq_len, seed, lm.config['backwards']), quiet=quiet)
+    learn = lm_learner(lm, lm_dataloaders(train, valid, lm.vocab, bs, seq_len, seed, lm.config['backwards']), quiet=quiet, sampled=sampled, bf16=bf16)
     torch.manual_seed(seed)
-    about = dict(lm.config, vocab=len(lm.vocab), bs=bs, seq_len=seq_len, seed=seed, texts=ids_digest(train))
+    about = dict(lm.config, vocab=len(lm.vocab), bs=bs, seq_len=seq_len, seed=seed, sampled=sampled, bf16=bf16, texts=ids_digest(train))
     for part, first, n, rate in [('frozen', -1, frozen_epochs, frozen_lr), ('thawed', 0, epochs, lr)]:
         if n: learn.freeze_to(first)
         if n: fit_resumable(learn, n, rate, folder and Path(folder)/f'{part}.pt', dict(about, part=part, epochs=n, lr=rate))
@@ -385,7 +391,7 @@ def stage_of(
     backwards:bool=False, # Read from the end
 )->tuple[Path, dict]: # The folder of the stage, and what it is made from
     "Where the fine-tuned language model of this run is kept: other texts or settings, another folder"
-    names = 'min_freq max_vocab emb hidden layers lm_drop lm_bs seq_len lm_epochs lm_lr pretrained read_test seed'.split()
+    names = 'min_freq max_vocab emb hidden layers lm_drop lm_bs seq_len lm_epochs lm_lr lm_sampled lm_bf16 pretrained read_test seed'.split()
     about = {name: getattr(cfg, name) for name in names}
     general = 'WikiText-103' if cfg.name == 'full' else general_stage(cfg, backwards)[0].name
     about |= dict(corpus=corpus.name, texts=fingerprint(corpus.lm_texts(cfg.read_test))[:12], general=general, backwards=backwards, version=textgraft.__version__)
@@ -407,7 +413,7 @@ def review_lm(
     new = partial(new_lm, ids.vocab, cfg.emb, cfg.hidden, cfg.layers, cfg.lm_drop, backwards, cfg.seed)
     lm = carry_over(general_lm(cfg, backwards, quiet), ids.vocab) if cfg.pretrained else new()
     finetune_lm(lm, ids, valid_ids, cfg.lm_epochs, cfg.lm_lr, frozen_epochs=int(cfg.pretrained), frozen_lr=cfg.lm_lr, bs=cfg.lm_bs,
-                seq_len=cfg.seq_len, seed=cfg.seed, folder=kept, quiet=quiet)
+                seq_len=cfg.seq_len, seed=cfg.seed, folder=kept, quiet=quiet, sampled=cfg.lm_sampled, bf16=cfg.lm_bf16)
     return save_lm(lm, folder, about) and lm
 
 # %% ../nbs/03_lm_finetune.ipynb #30f8f6d0

@@ -7,6 +7,7 @@ import json
 import posixpath
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -14,6 +15,7 @@ import nbformat
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT/'results/course-small.json'
 LADDER = ROOT/'results/ladder-small.json'
+TWO_CORES = ROOT/'results/two-cores.json'
 COLAB = ROOT/'results/colab.json'
 NOTICE = '<!-- Written by tools/readme.py from nbs/index.ipynb: edit that notebook, then run "make readme". -->\n\n'
 
@@ -48,15 +50,15 @@ def with_figures(text, record):
     return '\n'.join([*lines, note])
 
 
-def ladder(record):
-    "Accuracy of each method with few labels and with all: mean over seeds, lowest and highest"
-    few, most = [found for name, found in record['figures'].items() if name.endswith('labels')]
-    labels = [name for name in record['figures'] if name.endswith('labels')]
+def ladder(record, file, again):
+    "Accuracy of each method with few labels and with more: mean over repetitions, lowest and highest"
+    found = {name: methods for name, methods in record['figures'].items() if name.endswith('labels')}
     def shown(a): return f'{a["mean"]:.1%} ({a["lowest"]:.1%} to {a["highest"]:.1%})'
-    rows = [f'| {name} | {shown(few[name])} | {shown(most[name])} |' for name in few]
-    note = f'\nMean, lowest and highest of {len(few["larger class"]["each"])} seeds on {record["figures"]["test_reviews"]:,} test reviews: ' \
-        f'`{record["command"]}` on {record["date"]}, figures in [results](results/{LADDER.name}).'
-    return '\n'.join([f'| accuracy with | {labels[0]} | {labels[1]} |', '|---|---|---|', *rows, note])
+    methods = next(iter(found.values()))
+    rows = [f'| {name} | {" | ".join(shown(column[name]) for column in found.values())} |' for name in methods]
+    note = f'\nMean, lowest and highest of {len(methods["larger class"]["each"])} {again} on {record["figures"]["test_reviews"]:,} test reviews: ' \
+        f'`{record["command"]}` on {record["date"]}, figures in [results](results/{file}).'
+    return '\n'.join([f'| accuracy with | {" | ".join(found)} |', '|---'*(len(found)+1) + '|', *rows, note])
 
 
 def on_colab(record):
@@ -80,7 +82,8 @@ def outputs(cell):
 def readme():
     "The text of README.md"
     record = json.loads(RESULTS.read_text(encoding='utf-8')) if RESULTS.exists() else None
-    made = {'ladder': (LADDER, ladder), 'colab': (COLAB, on_colab)}
+    made = {'ladder': (LADDER, partial(ladder, file=LADDER.name, again='seeds')), 'two-cores': (TWO_CORES, partial(ladder, file=TWO_CORES.name, again='draws')),
+            'colab': (COLAB, on_colab)}
     parts = []
     for cell in nbformat.read(ROOT/'nbs/index.ipynb', as_version=4).cells:
         if re.match(r'#\|\s*(hide|default_exp)', cell.source): continue
