@@ -84,8 +84,8 @@ TEST = replace(SMALL, general_epochs=2, lm_epochs=2, clas_epochs=2, seeds=2)
 
 CPU = replace(SMALL,
     name='cpu', train=1000, test=1000, unlabelled=3000, labels=200,
-    max_vocab=10000, emb=64, hidden=128, layers=2,
-    lm_bs=32, seq_len=72, lm_epochs=3, lm_lr=8e-3, lm_sampled=512, clas_drop=.1, clas_bs=16, clas_epochs=2, clas_lr=1e-2)
+    max_vocab=5000, emb=64, hidden=128, layers=2,
+    lm_bs=32, seq_len=72, lm_epochs=3, lm_lr=8e-3, clas_drop=.1, clas_bs=16, clas_epochs=2, clas_lr=1e-2)
 
 FULL = Settings(
     name='full', train=None, test=None, unlabelled=None, labels=25000,
