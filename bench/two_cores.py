@@ -48,8 +48,9 @@ def with_labels(cfg, n, draws, lm, whole, read):
     for i, job in enumerate(jobs):
         scratch, ulmfit = job.result()
         row = {'larger class': majority_baseline(whole), 'TF-IDF and logistic regression': tfidf_baseline(whole, n, i),
-               'NB-weighted word pairs': nb_baseline(whole, n, i), 'same network from scratch': scratch, 'ULMFiT': ulmfit}
+               'NB-weighted word pairs': nb_baseline(whole, n, i)}
         if read is not whole: row['TF-IDF on telegrams'] = tfidf_baseline(read, n, i)
+        row |= {'same network from scratch': scratch, 'ULMFiT': ulmfit}
         for name, accuracy in row.items(): found.setdefault(name, []).append(accuracy)
     return found
 
