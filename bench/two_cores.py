@@ -28,7 +28,7 @@ SIZES = dict(train=None, unlabelled=None, test=5000, pretrained=False, max_vocab
 
 
 def epochs_for(labels):
-    "About as many steps for few labels as for many"
+    "The more labels, the fewer passes over them"
     return 8 if labels <= 100 else 4 if labels <= 500 else 2
 
 

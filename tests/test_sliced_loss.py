@@ -3,7 +3,7 @@ from textgraft.batching import lm_dataloaders
 from textgraft.lm_finetune import lm_learner, new_lm
 from textgraft.reviews import small_reviews
 from textgraft.sliced_loss import SlicedLoss, candidate_words, linear_cross_entropy
-from textgraft.tokenization import SPECIAL_TOKENS, Vocab
+from textgraft.tokenization import SPECIAL_TOKENS, Vocab, tokenize
 
 import numpy as np
 import pytest
@@ -70,15 +70,14 @@ def test_words_that_never_occur_can_be_candidates(share):
 
 
 def test_sampled_training_learns_the_same():
-    texts = [vocab_of_letters().encode(['xxbos', *review]) for review in small_reviews(400, 0, 0).train.text]
+    "Without making up for the frequent words, which are always candidates, the perplexity would be another"
+    texts = tokenize(list(small_reviews(600, 0, 0).train.text))
+    vocab = Vocab.from_tokens(texts)
+    ids = [vocab.encode(text) for text in texts]
     def perplexity(sampled):
-        lm = new_lm(vocab_of_letters(), 16, 32, 1, drop_mult=1e-6)
-        dls = lm_dataloaders(texts[:360], texts[360:], lm.vocab, bs=16, seq_len=30)
-        learn = lm_learner(lm, dls, quiet=True, sampled=sampled)
+        lm = new_lm(vocab, 32, 32, 1, drop_mult=1e-6)
+        learn = lm_learner(lm, lm_dataloaders(ids[:500], ids[500:], vocab, bs=8, seq_len=15), quiet=True, sampled=sampled)
         torch.manual_seed(0)
-        learn.fit_one_cycle(1, 1e-2)
+        learn.fit_one_cycle(2, 1e-2)
         return learn.recorder.values[-1][-1]
-    assert perplexity(8) == pytest.approx(perplexity(0), rel=.05)
-
-
-def vocab_of_letters(): return Vocab([*SPECIAL_TOKENS, *' .,!abcdefghijklmnopqrstuvwxyz'])
+    assert perplexity(30) == pytest.approx(perplexity(0), rel=.2)

@@ -87,6 +87,7 @@ def candidate_words(
     extra:int, # About so many words are drawn beside those of `targets`, all words alike
 )->tuple[torch.Tensor, torch.Tensor]: # Numbers of the words, sorted; logarithm of each one's chance to be here
     "Words to score in place of the whole vocabulary"
+    if extra < 1: raise ValueError(f'extra={extra}: draw one word at least, or score all of them with SlicedLoss')
     drawn = min(1., extra/len(share))
     absent = (1 - drawn)*torch.exp(len(targets)*torch.log1p(-share))
     here = torch.rand(len(share), device=share.device) < drawn
