@@ -49,7 +49,7 @@ def own_memory():
 def language_model(path, root):
     "Batches a second, ours and fastai's"
     from textgraft.batching import lm_dataloaders
-    from textgraft.ids_on_disk import read_ids
+    from textgraft.library.ids_on_disk import read_ids
 
     import torch
     from fastai.text.data import LMDataLoader, TextDataLoaders
@@ -67,7 +67,7 @@ def language_model(path, root):
 def classifier(path):
     "Texts a second, and how much of the batches is padding"
     from textgraft.batching import ClassifierLoader, TextIds, padding_share
-    from textgraft.ids_on_disk import read_ids
+    from textgraft.library.ids_on_disk import read_ids
 
     import torch
     from fastai.text.data import Pad_Chunk, SortedDL, TensorText
@@ -95,7 +95,7 @@ def memory_of_an_epoch(path, share):
 def added_memory(path, share):
     "MB that an epoch over a share of the texts adds to this process"
     from textgraft.batching import LMLoader, TextIds
-    from textgraft.ids_on_disk import TokenIds, read_ids
+    from textgraft.library.ids_on_disk import TokenIds, read_ids
     ids = read_ids(path)
     n = int(len(ids)*share)
     loader = LMLoader(TextIds(TokenIds(ids.ids, ids.offsets[:n+1]), ids.vocab), bs=BS, seq_len=SEQ_LEN, shuffle=True)
@@ -111,7 +111,7 @@ def main():
     parser.add_argument('--no-record', action='store_true', help='print only')
     args = parser.parse_args()
     warnings.filterwarnings('ignore', message='.*torch.jit.script.*')
-    from textgraft.ids_on_disk import cached_ids
+    from textgraft.library.ids_on_disk import cached_ids
 
     import torch
     with tempfile.TemporaryDirectory() as folder:

@@ -14,9 +14,11 @@ from dataclasses import asdict, fields, replace
 
 from bench.record import record
 from textgraft.classifier import average, finetune_classifier, right_share, thaw_plan
-from textgraft.course import Settings, choose_settings
-from textgraft.lm_finetune import read_checkpoint, review_lm, stage_of
-from textgraft.reviews import load_corpus, majority_baseline, nb_baseline, tfidf_baseline
+from textgraft.corpus import majority_baseline, nb_baseline, tfidf_baseline
+from textgraft.course.reviews import load_corpus
+from textgraft.course.settings import Settings, choose_settings
+from textgraft.course.stages import review_lm, stage_of
+from textgraft.lm_finetune import read_checkpoint
 
 import torch
 
@@ -38,10 +40,10 @@ def one_direction(cfg, corpus, few, backwards):
     folder, _ = stage_of(cfg, corpus, backwards)
     kept, taken_up = folder.with_suffix('.kept'), folder.exists() or folder.with_suffix('.kept').exists()
     lm, lm_seconds = timed(lambda: review_lm(cfg, corpus, backwards))
-    plan = thaw_plan(cfg.layers, cfg.clas_epochs, cfg.clas_lr)
+    plan = thaw_plan(cfg.lm.layers, cfg.clas.epochs, cfg.clas.lr)
     steps = kept/f'classifier-{len(few)}-labels'
     clas, clas_seconds = timed(lambda: finetune_classifier(
-        lm, few, corpus.test, plan, cfg.clas_bs, cfg.clas_drop, cfg.max_len, cfg.seed, folder=steps)) # the test reviews decide nothing
+        lm, few, corpus.test, plan, cfg.clas.bs, cfg.clas.drop, cfg.clas.max_len, cfg.seed, folder=steps)) # the test reviews decide nothing
     answers, asking = timed(lambda: clas.predict(list(corpus.test.text)))
     clas.save(kept/'classifier')
     lm_epochs = epochs_of(kept, ['frozen', 'thawed'])
@@ -73,7 +75,7 @@ def main():
     parser.add_argument('--no-record', action='store_true', help='print only')
     args = parser.parse_args()
     cfg = changed(choose_settings(args.size, args.data), args.set)
-    cfg = replace(cfg, pretrained=not args.random, read_test=args.protocol == 'book')
+    cfg = cfg.changed(lm=dict(pretrained=not args.random, read_test=args.protocol == "book"))
     corpus, loading = timed(lambda: load_corpus(cfg))
     few = corpus.sample(train=min(cfg.labels, len(corpus.train)), seed=cfg.seed).train
     found, tables = {}, []

@@ -11,22 +11,24 @@ from dataclasses import replace
 
 from bench.record import record
 from textgraft.classifier import all_at_once, finetune_classifier, ladder, thaw_plan
-from textgraft.course import choose_settings
-from textgraft.lm_finetune import carry_over, general_lm, new_lm, review_lm
-from textgraft.reviews import load_corpus, majority_baseline, nb_baseline, tfidf_baseline
+from textgraft.corpus import majority_baseline, nb_baseline, tfidf_baseline
+from textgraft.course.reviews import load_corpus
+from textgraft.course.settings import choose_settings
+from textgraft.course.stages import general_lm, review_lm
+from textgraft.lm_finetune import carry_over, new_lm
 
 
 def rungs(cfg, corpus, lm, n_labels):
     "Accuracy of each method with `n_labels` labels"
     few = corpus.sample(train=n_labels, seed=cfg.seed).train
-    plan = thaw_plan(cfg.layers, cfg.clas_epochs if n_labels < 1000 else 1, cfg.clas_lr)
-    part = dict(bs=cfg.clas_bs, drop_mult=cfg.clas_drop, max_len=cfg.max_len, seed=cfg.seed, quiet=True)
-    random = new_lm(lm.vocab, cfg.emb, cfg.hidden, cfg.layers, seed=cfg.seed)
+    plan = thaw_plan(cfg.lm.layers, cfg.clas.epochs if n_labels < 1000 else 1, cfg.clas.lr)
+    part = dict(bs=cfg.clas.bs, drop_mult=cfg.clas.drop, max_len=cfg.clas.max_len, seed=cfg.seed, quiet=True)
+    random = new_lm(lm.vocab, cfg.lm.emb, cfg.lm.hidden, cfg.lm.layers, seed=cfg.seed)
     def trained(start, steps): return finetune_classifier(start, few, None, steps, **part).accuracy(corpus.test)
     return {'larger class': majority_baseline(corpus), 'TF-IDF and logistic regression': tfidf_baseline(corpus, n_labels, cfg.seed),
             'NB-weighted word pairs': nb_baseline(corpus, n_labels, cfg.seed),
-            'same network from scratch': trained(random, all_at_once(plan, cfg.clas_lr)),
-            'general English only': trained(carry_over(general_lm(cfg), lm.vocab), all_at_once(plan, cfg.clas_lr)),
+            'same network from scratch': trained(random, all_at_once(plan, cfg.clas.lr)),
+            'general English only': trained(carry_over(general_lm(cfg), lm.vocab), all_at_once(plan, cfg.clas.lr)),
             'language model, thawed step by step': trained(lm, plan)}
 
 

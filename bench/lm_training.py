@@ -16,10 +16,10 @@ from pathlib import Path
 from bench.full import changed
 from bench.record import record
 from textgraft.batching import lm_dataloaders
-from textgraft.course import choose_settings
-from textgraft.ids_on_disk import cached_ids
+from textgraft.course.reviews import load_corpus
+from textgraft.course.settings import choose_settings
+from textgraft.library.ids_on_disk import cached_ids
 from textgraft.lm_finetune import lm_learner, new_lm, split_texts, unigram_perplexity
-from textgraft.reviews import load_corpus
 
 import torch
 from fastai.callback.core import Callback
@@ -42,11 +42,11 @@ class TrainClock(Callback):
 
 def stock(cfg, lm, ids, valid):
     "fastai's own learner, loaders and loss"
-    loaders = [LMDataLoader([torch.from_numpy(text) for text in part], bs=cfg.lm_bs, seq_len=cfg.seq_len, shuffle=i == 0) for i, part in enumerate((ids, valid))]
+    loaders = [LMDataLoader([torch.from_numpy(text) for text in part], bs=cfg.lm.bs, seq_len=cfg.lm.seq_len, shuffle=i == 0) for i, part in enumerate((ids, valid))]
     dls = DataLoaders(*loaders, device=cfg.device)
     dls.vocab = lm.vocab.tokens
     learn = language_model_learner(
-        dls, AWD_LSTM, config={**awd_lstm_lm_config, 'emb_sz': cfg.emb, 'n_hid': cfg.hidden, 'n_layers': cfg.layers}, drop_mult=cfg.lm_drop,
+        dls, AWD_LSTM, config={**awd_lstm_lm_config, 'emb_sz': cfg.lm.emb, 'n_hid': cfg.lm.hidden, 'n_layers': cfg.lm.layers}, drop_mult=cfg.lm.drop,
         pretrained=False, opt_func=partial(Adam, eps=1e-8), alpha=0., beta=0., metrics=[accuracy, Perplexity()], cbs=GradientClip(.5))
     learn.model.load_state_dict(lm.model.state_dict())
     return learn.to_fp16() if cfg.device == 'cuda' else learn
@@ -54,13 +54,13 @@ def stock(cfg, lm, ids, valid):
 
 def ours(cfg, lm, ids, valid, sampled=0, bf16=False):
     "The learner of chapter 3"
-    return lm_learner(lm, lm_dataloaders(ids, valid, lm.vocab, cfg.lm_bs, cfg.seq_len, cfg.seed), sampled=sampled, bf16=bf16)
+    return lm_learner(lm, lm_dataloaders(ids, valid, lm.vocab, cfg.lm.bs, cfg.lm.seq_len, cfg.seed), sampled=sampled, bf16=bf16)
 
 
 def measured(learn, cfg, tokens):
     "Tokens a second and perplexity after one epoch"
     clock = TrainClock()
-    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, cfg.lm_lr, cbs=clock)
+    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, cfg.lm.lr, cbs=clock)
     return dict(tokens_per_second=tokens/clock.seconds, perplexity=float(learn.recorder.values[-1][-1]))
 
 
@@ -75,11 +75,11 @@ def main():
     args = parser.parse_args()
     warnings.filterwarnings('ignore', message='.*torch.jit.script.*')
     cfg = changed(choose_settings(args.size, args.data), args.set)
-    texts, valid_texts = split_texts(load_corpus(replace(cfg, train=1000, test=100, unlabelled=args.texts)).lm_texts()[-args.texts:], seed=cfg.seed)
+    texts, valid_texts = split_texts(load_corpus(cfg.changed(train=1000, test=100, unlabelled=args.texts)).lm_texts()[-args.texts:], seed=cfg.seed)
     with tempfile.TemporaryDirectory() as folder:
         ids = cached_ids(texts, Path(folder)/'train.ids', None, cfg.min_freq, cfg.max_vocab, progress=False)
         valid, tokens = [ids.vocab.encode_texts([text])[0] for text in valid_texts], len(ids.ids)
-        start = partial(new_lm, ids.vocab, cfg.emb, cfg.hidden, cfg.layers, cfg.lm_drop, seed=cfg.seed)
+        start = partial(new_lm, ids.vocab, cfg.lm.emb, cfg.lm.hidden, cfg.lm.layers, cfg.lm.drop, seed=cfg.seed)
         ways = {'stock fastai': stock, 'ours': ours, f'ours, {args.sampled} words sampled': partial(ours, sampled=args.sampled)}
         if cfg.device == 'cpu': ways[f'ours, {args.sampled} words sampled, bf16'] = partial(ours, sampled=args.sampled, bf16=True)
         figures = {}

@@ -14,8 +14,8 @@ import warnings
 from bench.record import record
 from textgraft.batching import classifier_dataloaders, lm_dataloaders
 from textgraft.classifier import encode_texts, graft
+from textgraft.course.reviews import small_reviews
 from textgraft.lm_finetune import generate, lm_learner, new_lm
-from textgraft.reviews import small_reviews
 from textgraft.tokenization import Vocab, tokenize
 
 import numpy as np

@@ -61,7 +61,7 @@ def list_files(root): return sorted(root.rglob('*.txt'))
 
 def ours(root, workers, out):
     "In a fresh process: read the files, tokenize, count, write ids"
-    from textgraft.ids_on_disk import cached_ids
+    from textgraft.library.ids_on_disk import cached_ids
     start, cpu = time.perf_counter(), cpu_seconds()
     texts = [file.read_text(encoding='utf-8') for file in list_files(root)]
     read = time.perf_counter()

@@ -15,11 +15,13 @@ from functools import partial
 from bench.full import changed, epochs_of, timed
 from bench.record import record
 from textgraft.classifier import all_at_once, finetune_classifier, ladder, thaw_plan, worker_pool
-from textgraft.course import choose_settings
-from textgraft.ids_on_disk import read_ids
-from textgraft.lm_finetune import new_lm, review_lm, stage_of, unigram_perplexity
-from textgraft.reviews import load_corpus, majority_baseline, nb_baseline, tfidf_baseline
-from textgraft.telegrams import telegram_corpus
+from textgraft.corpus import majority_baseline, nb_baseline, tfidf_baseline
+from textgraft.course.reviews import load_corpus
+from textgraft.course.settings import choose_settings
+from textgraft.course.stages import review_lm, stage_of
+from textgraft.library.ids_on_disk import read_ids
+from textgraft.library.telegrams import telegram_corpus
+from textgraft.lm_finetune import new_lm, unigram_perplexity
 
 import numpy as np
 
@@ -34,17 +36,17 @@ def epochs_for(labels):
 
 def accuracies(cfg, lm, few, test):
     "The network from scratch and ULMFiT, learning from the same labels"
-    plan = thaw_plan(cfg.layers, epochs_for(len(few)), cfg.clas_lr)
-    part = dict(bs=min(cfg.clas_bs, len(few)//2), drop_mult=cfg.clas_drop, max_len=cfg.max_len, seed=cfg.seed, quiet=True)
-    random = new_lm(lm.vocab, cfg.emb, cfg.hidden, cfg.layers, seed=cfg.seed)
-    scratch = finetune_classifier(random, few, None, all_at_once(plan, cfg.clas_lr), **part).accuracy(test)
+    plan = thaw_plan(cfg.lm.layers, epochs_for(len(few)), cfg.clas.lr)
+    part = dict(bs=min(cfg.clas.bs, len(few)//2), drop_mult=cfg.clas.drop, max_len=cfg.clas.max_len, seed=cfg.seed, quiet=True)
+    random = new_lm(lm.vocab, cfg.lm.emb, cfg.lm.hidden, cfg.lm.layers, seed=cfg.seed)
+    scratch = finetune_classifier(random, few, None, all_at_once(plan, cfg.clas.lr), **part).accuracy(test)
     return scratch, finetune_classifier(lm, few, None, plan, **part).accuracy(test)
 
 
 def with_labels(cfg, n, draws, lm, whole, read):
     "Accuracy of each method with `n` labels, one per draw; `read` is what the networks read of the reviews, `whole` all of it"
     pool, found = worker_pool(cfg.device), {}
-    jobs = [pool.submit(accuracies, replace(cfg, seed=i), lm, read.sample(train=n, seed=i).train, read.test) for i in range(draws)]
+    jobs = [pool.submit(accuracies, cfg.changed(seed=i), lm, read.sample(train=n, seed=i).train, read.test) for i in range(draws)]
     for i, job in enumerate(jobs):
         scratch, ulmfit = job.result()
         row = {'larger class': majority_baseline(whole), 'TF-IDF and logistic regression': tfidf_baseline(whole, n, i),

@@ -11,8 +11,8 @@ from textgraft.batching import (
     pad_texts,
     predict_loader,
 )
-from textgraft.ids_on_disk import cached_ids
-from textgraft.reviews import small_reviews
+from textgraft.course.reviews import small_reviews
+from textgraft.library.ids_on_disk import cached_ids
 from textgraft.tokenization import SPECIAL_TOKENS, Vocab, tokenize
 
 import numpy as np

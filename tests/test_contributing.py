@@ -88,7 +88,7 @@ def spoil(path): path.write_text(path.read_text(encoding='utf-8') + '\nmore = 1\
 
 
 @pytest.mark.parametrize('step, file, change', [
-    ('notebooks are clean', 'nbs/appendix/files.ipynb', dirty),
+    ('notebooks are clean', 'nbs/library/files.ipynb', dirty),
     ('the package is what the notebooks export', 'textgraft/files.py', spoil),
     ('README.md is current', 'README.md', spoil),
 ])

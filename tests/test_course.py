@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 
-from textgraft.course import SMALL, choose_settings, find_chapters, main, notebooks_folder, run_chapter, run_chapters
+from textgraft.course.runner import find_chapters, main, notebooks_folder, run_chapter, run_chapters
+from textgraft.course.settings import SMALL, choose_settings
 
 import nbformat
 import pytest
@@ -37,7 +38,7 @@ def chapters(tmp_path):
 
 
 def test_importing_the_settings_is_light():
-    heavy = "import sys, textgraft.course; print([m for m in ('torch', 'IPython', 'nbformat', 'pandas') if m in sys.modules])"
+    heavy = "import sys, textgraft.course.runner; print([m for m in ('torch', 'IPython', 'nbformat', 'pandas') if m in sys.modules])"
     assert subprocess.run([sys.executable, '-c', heavy], capture_output=True, text=True).stdout.strip() == '[]'
 
 
@@ -89,7 +90,7 @@ def test_all_chapters_run_and_the_failing_one_is_named(chapters, tmp_path, capsy
 
 def test_a_chapter_that_takes_up_another_waits_for_it_and_others_do_not(chapters, tmp_path):
     log = f'from pathlib import Path\nlog = Path({str(tmp_path/"log")!r}).open("a", buffering=1)\n'
-    folder = chapters('00_reviews', log+'print("00", file=log)')
+    folder = chapters('00_corpus', log+'print("00", file=log)')
     chapters('03_lm_finetune', log+'import time\ntime.sleep(4)\nprint("03", file=log)')
     chapters('04_classifier', log+'print("04", file=log)')
     runs = asyncio.run(run_chapters(sorted(folder.iterdir()), tmp_path/'out', SMALL, jobs=2))
@@ -169,4 +170,4 @@ def test_ctrl_c_stops_the_kernel_and_says_so(chapters, tmp_path):
 
 def test_this_repository_has_its_chapters():
     names = [path.stem for path in find_chapters(notebooks_folder())]
-    assert names == ['00_reviews', '01_tokenization', '02_batching', '03_lm_finetune', '04_classifier', '05_gpt2']
+    assert names == ['00_corpus', '01_tokenization', '02_batching', '03_lm_finetune', '04_classifier', '05_gpt2']

@@ -5,10 +5,11 @@ from collections import Counter
 from dataclasses import replace
 
 from textgraft.batching import ClassifierLoader, TextIds, padding_share
-from textgraft.grammar import Recipe
-from textgraft.phrases import SENTIMENT
-from textgraft.reviews import Corpus, from_folder, small_reviews, tfidf_baseline
-from textgraft.text_exercises import (
+from textgraft.corpus import Corpus, from_folder, tfidf_baseline
+from textgraft.course.grammar import Recipe
+from textgraft.course.phrases import SENTIMENT
+from textgraft.course.reviews import small_reviews
+from textgraft.course.text_exercises import (
     check_batches,
     check_corpus,
     check_look_up,
@@ -22,7 +23,15 @@ from textgraft.text_exercises import (
     check_tokens,
     check_whole_texts,
 )
-from textgraft.tokenization import RULES, SPECIAL_TOKENS, Vocab, apply_rules, tokenize, tokenize_one, word_splitter
+from textgraft.tokenization import (
+    RULES,
+    SPECIAL_TOKENS,
+    Vocab,
+    apply_rules,
+    tokenize,
+    tokenize_one,
+    word_splitter,
+)
 
 import numpy as np
 import pandas as pd
@@ -37,7 +46,7 @@ THREE = pd.DataFrame({'text': ['A warm, funny film. I smiled all the way home.',
 def small(): return small_reviews()
 
 
-CHAPTERS = ['00_reviews', '01_tokenization', '02_batching', '03_lm_finetune', '04_classifier']
+CHAPTERS = ['00_corpus', '01_tokenization', '02_batching', '03_lm_finetune', '04_classifier']
 
 
 @pytest.mark.parametrize('chapter', CHAPTERS)
@@ -73,7 +82,7 @@ def my_texts(folder, n=12, leak=False, classes=('bread', 'ships', 'stars')):
 def answers_0(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     my_texts(tmp_path/'my_texts')
-    return solutions('00_reviews', Recipe=Recipe, SENTIMENT=SENTIMENT, re=re, from_folder=from_folder)
+    return solutions('00_corpus', Recipe=Recipe, SENTIMENT=SENTIMENT, re=re, from_folder=from_folder)
 
 
 def test_solutions_of_chapter_0(answers_0, small):

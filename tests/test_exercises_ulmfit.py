@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 from textgraft.batching import lm_dataloaders
 from textgraft.classifier import encode_texts, finetune_classifier, occlusion, thaw_plan
-from textgraft.lm_finetune import LanguageModel, carry_over, finetune_lm, new_lm, perplexity
-from textgraft.reviews import Corpus, small_articles, small_reviews
-from textgraft.tokenization import Vocab, tokenize
-from textgraft.ulmfit_exercises import (
+from textgraft.corpus import Corpus
+from textgraft.course.grammar import small_articles
+from textgraft.course.reviews import small_reviews
+from textgraft.course.ulmfit_exercises import (
     check_better_lm,
     check_enough,
     check_head_start,
@@ -22,6 +22,8 @@ from textgraft.ulmfit_exercises import (
     check_surprise,
     range_test,
 )
+from textgraft.lm_finetune import LanguageModel, carry_over, finetune_lm, new_lm, perplexity
+from textgraft.tokenization import Vocab, tokenize
 
 import numpy as np
 import pandas as pd

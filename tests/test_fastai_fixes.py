@@ -9,7 +9,13 @@ import warnings
 from contextlib import redirect_stdout
 from io import StringIO
 
-from textgraft.fastai_fixes import fetch, load_weights, mixed_precision, show_batch, show_results
+from textgraft.library.fastai_fixes import (
+    fetch,
+    load_weights,
+    mixed_precision,
+    show_batch,
+    show_results,
+)
 
 import pandas as pd
 import pytest

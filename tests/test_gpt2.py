@@ -13,6 +13,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from textgraft import gpt2 as chapter
+from textgraft.course.gpt2_exercises import (
+    check_beams,
+    check_min_p,
+    check_next_token,
+    check_reader,
+    check_tokenizer,
+)
 from textgraft.gpt2 import (
     bits_per_character,
     byte_letters,
@@ -35,8 +42,15 @@ from textgraft.gpt2 import (
     train_bpe,
     train_gpt2,
 )
-from textgraft.gpt2_exercises import check_beams, check_min_p, check_next_token, check_reader, check_tokenizer
-from textgraft.gpt2_tools import FILES, GPT2, PUBLISHED, check_fit, plot_next_tokens, save_gpt2, show_surprise
+from textgraft.library.decoders import (
+    FILES,
+    GPT2,
+    PUBLISHED,
+    check_fit,
+    plot_next_tokens,
+    save_gpt2,
+    show_surprise,
+)
 
 import numpy as np
 import pytest
@@ -349,7 +363,7 @@ class Hub(BaseHTTPRequestHandler):
 
 ASK = """
 import json, time
-from textgraft.gpt2_tools import hub_folder, read_gpt2
+from textgraft.library.decoders import hub_folder, read_gpt2
 
 def answer(name):
     try: return str(hub_folder(name))

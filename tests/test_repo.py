@@ -43,7 +43,7 @@ def test_metadata_has_one_source():
     assert (installed['Name'], installed['Version'], installed.get('License-Expression') or installed.get('License')) == \
         (cfg['lib_name'], cfg['version'], cfg['license'])
     commands = importlib.metadata.entry_points(group='console_scripts', name='textgraft')
-    assert [command.value for command in commands] == ['textgraft.course:main']
+    assert [command.value for command in commands] == ['textgraft.course.runner:main']
 
 
 def test_constraints_satisfy_the_requirements():

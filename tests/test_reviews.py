@@ -8,25 +8,23 @@ import tarfile
 from dataclasses import replace
 from pathlib import Path
 
+import textgraft.corpus
 import textgraft.fastai_fixes
-import textgraft.reviews
-from textgraft.course import CPU, SMALL
-from textgraft.grammar import Recipe
-from textgraft.phrases import SENTIMENT
-from textgraft.reviews import (
+from textgraft.corpus import (
     Corpus,
     class_sizes,
     from_df,
     from_folder,
     imdb,
-    load_corpus,
     majority_baseline,
     nb_baseline,
-    small_articles,
-    small_reviews,
     telling_words,
     tfidf_baseline,
 )
+from textgraft.course.grammar import Recipe, small_articles
+from textgraft.course.phrases import SENTIMENT
+from textgraft.course.reviews import load_corpus, small_reviews
+from textgraft.course.settings import CPU, SMALL
 
 import numpy as np
 import pandas as pd
@@ -36,7 +34,8 @@ from hypothesis import strategies as st
 
 DIGEST = """
 import hashlib
-from textgraft.reviews import Recipe, small_articles, small_reviews
+from textgraft.course.grammar import Recipe, small_articles
+from textgraft.course.reviews import small_reviews
 recipe = Recipe(agreement=0.9, contrast=0.1, zipf=0.5, words=80, remarks=(1, 2, 6), chatter=(0, 1, 4), opening=0.7, shouting=0.1)
 corpus = small_reviews(60, 30, 90, seed=7, recipe=recipe)
 digest = hashlib.sha256('|'.join(corpus.lm_texts(test=True)+small_articles(40)).encode()).hexdigest()[:16]
@@ -330,31 +329,31 @@ def test_saved_corpus_is_whole_or_not_there(tmp_path, small, monkeypatch):
 
 
 def test_load_corpus_small(tmp_path):
-    cfg = replace(SMALL, train=20, test=10, unlabelled=5, seed=5, stages=tmp_path)
+    cfg = SMALL.changed(train=20, test=10, unlabelled=5, seed=5, stages=tmp_path)
     pd.testing.assert_frame_equal(load_corpus(cfg).train, small_reviews(20, 10, 5, seed=5).train)
     assert not list(tmp_path.iterdir())
 
 
 def test_load_corpus_keeps_the_part_of_an_archive(tmp_path, monkeypatch):
     files = layout() | {f'train/{label}/{n}.txt': f'{label} {n}' for label in ('neg', 'pos') for n in range(1, 9)}
-    cfg = replace(CPU, data=pack(tmp_path/'own.tgz', files), train=6, test=2, unlabelled=1, stages=tmp_path/'stages')
+    cfg = CPU.changed(data=pack(tmp_path/'own.tgz', files), train=6, test=2, unlabelled=1, stages=tmp_path/'stages')
     first = load_corpus(cfg)
     with monkeypatch.context() as patched:
-        patched.setattr(textgraft.reviews, 'from_folder', None) # the second time, the archive is not read
+        patched.setattr(textgraft.corpus, 'from_folder', None) # the second time, the archive is not read
         pd.testing.assert_frame_equal(load_corpus(cfg).train, first.train)
-    assert len(load_corpus(replace(cfg, train=8)).train) == 8
+    assert len(load_corpus(cfg.changed(train=8)).train) == 8
     pack(cfg.data, files | layout(train__pos__0='Another.', train__pos__1='Another.'))
     assert len(load_corpus(cfg).train) == 6 and len(list(cfg.stages.iterdir())) == 3 # another archive under the same name
-    folder = replace(cfg, data=write(tmp_path/'own', files), stages=tmp_path/'other')
+    folder = cfg.changed(data=write(tmp_path/'own', files), stages=tmp_path/'other')
     pd.testing.assert_frame_equal(load_corpus(folder).train, first.train)
 
 
 def test_imdb_is_counted(tmp_path, monkeypatch):
     folder = write(tmp_path, layout())
     with pytest.raises(ValueError, match="'train': 2.*Unpacked in part.*call from_folder"): imdb(folder)
-    monkeypatch.setattr(textgraft.reviews, 'IMDB_SIZE', dict(train=2, test=2, unlabelled=1))
+    monkeypatch.setattr(textgraft.corpus, 'IMDB_SIZE', dict(train=2, test=2, unlabelled=1))
     assert len(imdb(folder).train) == 2
-    monkeypatch.setattr(textgraft.fastai_fixes, 'untar_data', lambda url, c_key: folder)
+    monkeypatch.setattr(textgraft.library.fastai_fixes, 'untar_data', lambda url, c_key: folder)
     assert len(imdb().train) == 2
 
 
@@ -362,18 +361,18 @@ def test_imdb_without_a_network_says_what_to_do(monkeypatch):
     from urllib.error import URLError
 
     def offline(url, c_key): raise URLError('Name or service not known')
-    monkeypatch.setattr(textgraft.fastai_fixes, 'untar_data', offline)
+    monkeypatch.setattr(textgraft.library.fastai_fixes, 'untar_data', offline)
     with pytest.raises(ConnectionError, match='Name or service not known') as raised: imdb()
     for hint in ('imdb.tgz', 'TEXTGRAFT_DATA', 'Kaggle', 'data'): assert hint in str(raised.value)
 
 
 def test_importing_is_light():
-    code = "import sys, textgraft.reviews; sys.exit('fastai' in sys.modules or 'torch' in sys.modules)"
+    code = "import sys, textgraft.corpus; sys.exit('fastai' in sys.modules or 'torch' in sys.modules)"
     subprocess.run([sys.executable, '-c', code], check=True)
 
 
 def test_real_imdb(imdb_archive, tmp_path):
-    cfg = replace(CPU, data=imdb_archive, train=200, test=100, unlabelled=300, stages=tmp_path)
+    cfg = CPU.changed(data=imdb_archive, train=200, test=100, unlabelled=300, stages=tmp_path)
     corpus = load_corpus(cfg)
     assert corpus.classes == ['neg', 'pos'] and corpus.train.label.value_counts().tolist() == [100, 100]
     assert (len(corpus.test), len(corpus.unlabelled)) == (100, 300)

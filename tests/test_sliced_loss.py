@@ -1,8 +1,8 @@
 "The sliced loss: equal to the plain one, in training as by itself"
 from textgraft.batching import lm_dataloaders
+from textgraft.course.reviews import small_reviews
+from textgraft.library.sliced_loss import SlicedLoss, candidate_words, linear_cross_entropy
 from textgraft.lm_finetune import lm_learner, new_lm
-from textgraft.reviews import small_reviews
-from textgraft.sliced_loss import SlicedLoss, candidate_words, linear_cross_entropy
 from textgraft.tokenization import SPECIAL_TOKENS, Vocab, tokenize
 
 import numpy as np

@@ -16,7 +16,7 @@ import colab  # noqa: E402
 import gate  # noqa: E402
 import stamp  # noqa: E402
 
-CHAPTER, APPENDIX = ROOT/'nbs/04_classifier.ipynb', ROOT/'nbs/appendix/files.ipynb'
+CHAPTER, APPENDIX = ROOT/'nbs/04_classifier.ipynb', ROOT/'nbs/library/files.ipynb'
 
 
 @pytest.fixture

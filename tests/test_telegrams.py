@@ -1,6 +1,6 @@
 "Texts without small words"
-from textgraft.reviews import small_reviews
-from textgraft.telegrams import SMALL_WORDS, TURNS, telegram, telegram_corpus
+from textgraft.course.reviews import small_reviews
+from textgraft.library.telegrams import SMALL_WORDS, TURNS, telegram, telegram_corpus
 
 import pytest
 from hypothesis import given

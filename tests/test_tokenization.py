@@ -10,9 +10,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice, product
 
-from textgraft.chunk_memo import ChunkMemo
-from textgraft.ids_on_disk import cached_ids, fingerprint, read_ids
-from textgraft.reviews import small_reviews
+from textgraft.course.reviews import small_reviews
+from textgraft.library.chunk_memo import ChunkMemo
+from textgraft.library.ids_on_disk import cached_ids, fingerprint, read_ids
 from textgraft.tokenization import (
     RULES,
     SPECIAL_TOKENS,
@@ -211,7 +211,7 @@ def test_two_subword_models_do_not_share_a_file(tmp_path, subwords, capfd, monke
 
 CACHE = textwrap.dedent("""
     import sys
-    from textgraft.ids_on_disk import cached_ids
+    from textgraft.library.ids_on_disk import cached_ids
     texts = [f'A good film, number {i}: well-made{i} and word{i}.' for i in range(30_000)]
     print('ready', flush=True)
     cached_ids(texts, sys.argv[1], n_workers=0, progress=False)
@@ -233,7 +233,7 @@ def test_a_killed_run_leaves_nothing(tmp_path):
 KILLED = textwrap.dedent("""
     import os, signal, sys
     import numpy as np
-    from textgraft.ids_on_disk import write_ids
+    from textgraft.library.ids_on_disk import write_ids
     from textgraft.tokenization import SPECIAL_TOKENS, Vocab
     def blocks():
         yield np.full(1000, 9)

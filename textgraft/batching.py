@@ -8,7 +8,7 @@ __all__ = ['TextIds', 'as_text_ids', 'TextLoader', 'LMLoader', 'pick_device', 'l
            'say_what_is_long', 'classifier_dataloaders', 'predict_loader']
 
 # %% ../nbs/02_batching.ipynb #d97c26a0
-from .ids_on_disk import TokenIds, join_ids
+from .library.ids_on_disk import TokenIds, join_ids
 from .tokenization import PAD, Vocab
 
 import matplotlib.pyplot as plt

@@ -17,9 +17,9 @@ from html import escape
 from pathlib import Path
 
 from .batching import classifier_dataloaders, predict_loader
-from .fastai_fixes import mixed_precision
+from .library.fastai_fixes import mixed_precision
+from .library.storage import fingerprint, load_stage, load_weights, save_stage
 from .lm_finetune import LanguageModel, arrays_of, fit_resumable, ids_digest
-from .stages import fingerprint, load_stage, load_weights, save_stage
 from .tokenization import SPECIAL_TOKENS, Vocab, tokenize
 
 import matplotlib.pyplot as plt

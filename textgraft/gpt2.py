@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from textgraft.gpt2_tools import (
+from textgraft.library.decoders import (
     GPT2,
     Logits,
     Penalty,

@@ -4,10 +4,9 @@
 
 # %% auto #0
 __all__ = ['unigram_perplexity', 'split_texts', 'LanguageModel', 'awd_lstm', 'arrays_of', 'rebuild_lm', 'new_lm', 'lm_learner',
-           'perplexity', 'articles_lm', 'WordsOnly', 'read_words', 'wikitext_lm', 'save_lm', 'load_lm', 'general_stage',
-           'general_lm', 'carry_over', 'Checkpoint', 'read_checkpoint', 'resume', 'fit_resumable', 'ids_digest',
-           'finetune_lm', 'plot_rates', 'slanted_triangle', 'plot_perplexity', 'stage_of', 'review_lm',
-           'next_word_probs', 'reshape_probs', 'generate']
+           'perplexity', 'WordsOnly', 'read_words', 'wikitext_lm', 'save_lm', 'load_lm', 'carry_over', 'Checkpoint',
+           'read_checkpoint', 'resume', 'fit_resumable', 'ids_digest', 'finetune_lm', 'plot_rates', 'slanted_triangle',
+           'plot_perplexity', 'next_word_probs', 'reshape_probs', 'generate']
 
 # %% ../nbs/03_lm_finetune.ipynb #bd9cecee
 import hashlib
@@ -16,14 +15,12 @@ from functools import partial
 from pathlib import Path
 from pickle import Unpickler, UnpicklingError
 
-import textgraft
 from .batching import lm_dataloaders
-from .course import Settings
-from .fastai_fixes import fetch, mixed_precision
-from .ids_on_disk import TokenIds, cached_ids
-from .reviews import Corpus, small_articles
-from .sliced_loss import SampledLoss, Sliced, SlicedDecoder, SlicedLoss
-from .stages import compare, fingerprint, load_stage, load_weights, save_stage, write_whole
+from .library.fastai_fixes import fetch, mixed_precision
+from .library.files import write_whole
+from .library.ids_on_disk import TokenIds
+from .library.sliced_loss import SampledLoss, Sliced, SlicedDecoder, SlicedLoss
+from .library.storage import compare, load_stage, load_weights, save_stage
 from .tokenization import BOS, PAD, UNK, Vocab, tokenize
 
 import matplotlib.pyplot as plt
@@ -153,22 +150,6 @@ def perplexity(
     dls = lm_dataloaders(ids, ids, lm.vocab, bs, seq_len, backwards=lm.config['backwards'])
     return lm_learner(lm, dls, quiet=True).validate()[-1]
 
-# %% ../nbs/03_lm_finetune.ipynb #00419018
-def articles_lm(
-    cfg:Settings, # Sizes and seed
-    backwards:bool=False, # Read them from their end
-    quiet:bool=False, # Show no table
-)->LanguageModel: # Trained on general English alone
-    "A tiny stand-in for the weights trained on WikiText-103"
-    texts, valid_texts = split_texts(small_articles(seed=cfg.seed), seed=cfg.seed)
-    tokens = tokenize(texts)
-    vocab = Vocab.from_tokens(tokens, min_freq=2)
-    ids, valid = ([vocab.encode(t) for t in part] for part in (tokens, tokenize(valid_texts)))
-    lm = new_lm(vocab, cfg.emb, cfg.hidden, cfg.layers, cfg.lm_drop, backwards, cfg.seed)
-    dls = lm_dataloaders(ids, valid, vocab, bs=cfg.lm_bs, seq_len=cfg.seq_len, seed=cfg.seed, backwards=backwards)
-    lm_learner(lm, dls, quiet=quiet).fit_one_cycle(cfg.general_epochs, cfg.lm_lr)
-    return lm
-
 # %% ../nbs/03_lm_finetune.ipynb #7a3ee22a
 class WordsOnly(Unpickler):
     "Reads lists of strings, and refuses whatever could run code"
@@ -217,28 +198,6 @@ def load_lm(
     "Bring a language model back"
     file, vocab, config = load_stage(folder, about)
     return LanguageModel(load_weights(awd_lstm(len(vocab), config), file), vocab, config)
-
-# %% ../nbs/03_lm_finetune.ipynb #b8376127
-def general_stage(
-    cfg:Settings, # Sizes, seed, and the folder for stages
-    backwards:bool=False, # Read texts from their end
-)->tuple[Path, dict]: # The folder of the stage, and what it is made from
-    "Where the model of our articles is kept: other articles or settings, another folder"
-    names = 'emb hidden layers lm_drop lm_bs seq_len general_epochs lm_lr seed'.split()
-    about = {name: getattr(cfg, name) for name in names}
-    about |= dict(texts=fingerprint(small_articles(seed=cfg.seed))[:12], backwards=backwards, version=textgraft.__version__)
-    return cfg.stages/f'articles-{cfg.name}-{fingerprint(about)[:12]}', about
-
-def general_lm(
-    cfg:Settings, # Sizes; `name` decides
-    backwards:bool=False, # Read texts from their end
-    quiet:bool=False, # Show no table
-)->LanguageModel: # A start for fine-tuning
-    "What has read general English: WikiText-103 at full size, our articles else (kept as a stage)"
-    if cfg.name == 'full': return wikitext_lm(cfg.lm_drop, backwards)
-    folder, about = general_stage(cfg, backwards)
-    if not folder.exists(): save_lm(articles_lm(cfg, backwards, quiet), folder, about)
-    return load_lm(folder, about)
 
 # %% ../nbs/03_lm_finetune.ipynb #efacb371
 def carry_over(
@@ -383,38 +342,6 @@ def plot_perplexity(
     axes.legend(frameon=False)
     plt.close(figure)
     return figure
-
-# %% ../nbs/03_lm_finetune.ipynb #b33bb1a6
-def stage_of(
-    cfg:Settings, # Sizes, seed, and the folder for stages
-    corpus:Corpus, # What is read
-    backwards:bool=False, # Read from the end
-)->tuple[Path, dict]: # The folder of the stage, and what it is made from
-    "Where the fine-tuned language model of this run is kept: other texts or settings, another folder"
-    names = 'min_freq max_vocab emb hidden layers lm_drop lm_bs seq_len lm_epochs lm_lr lm_sampled lm_bf16 pretrained read_test seed'.split()
-    about = {name: getattr(cfg, name) for name in names}
-    general = 'WikiText-103' if cfg.name == 'full' else general_stage(cfg, backwards)[0].name
-    about |= dict(corpus=corpus.name, texts=fingerprint(corpus.lm_texts(cfg.read_test))[:12], general=general, backwards=backwards, version=textgraft.__version__)
-    return cfg.stages/f'lm-{cfg.name}-{fingerprint(about)[:12]}', about
-
-# %% ../nbs/03_lm_finetune.ipynb #b2591948
-def review_lm(
-    cfg:Settings, # Sizes, seed, and the folder for stages
-    corpus:Corpus, # What to read
-    backwards:bool=False, # Read from the end
-    quiet:bool=False, # Show no table
-)->LanguageModel: # Fine-tuned on the corpus
-    "The fine-tuned language model: from its stage, or made now"
-    folder, about = stage_of(cfg, corpus, backwards)
-    if folder.exists(): return load_lm(folder, about)
-    kept, (texts, valid_texts) = folder.with_suffix('.kept'), split_texts(corpus.lm_texts(cfg.read_test), seed=cfg.seed)
-    ids = cached_ids(texts, kept/'train.ids', None, cfg.min_freq, cfg.max_vocab, progress=not quiet)
-    valid_ids = cached_ids(valid_texts, kept/'valid.ids', ids.vocab, progress=not quiet)
-    new = partial(new_lm, ids.vocab, cfg.emb, cfg.hidden, cfg.layers, cfg.lm_drop, backwards, cfg.seed)
-    lm = carry_over(general_lm(cfg, backwards, quiet), ids.vocab) if cfg.pretrained else new()
-    finetune_lm(lm, ids, valid_ids, cfg.lm_epochs, cfg.lm_lr, frozen_epochs=int(cfg.pretrained), frozen_lr=cfg.lm_lr, bs=cfg.lm_bs,
-                seq_len=cfg.seq_len, seed=cfg.seed, folder=kept, quiet=quiet, sampled=cfg.lm_sampled, bf16=cfg.lm_bf16)
-    return save_lm(lm, folder, about) and lm
 
 # %% ../nbs/03_lm_finetune.ipynb #30f8f6d0
 @torch.no_grad()

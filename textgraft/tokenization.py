@@ -21,8 +21,8 @@ from functools import lru_cache
 from itertools import chain, repeat
 from pathlib import Path
 
-from .chunk_memo import ChunkMemo, in_processes, text_chunks
-from .files import write_whole
+from .library.chunk_memo import ChunkMemo, in_processes, text_chunks
+from .library.files import write_whole
 
 import matplotlib.pyplot as plt
 import numpy as np

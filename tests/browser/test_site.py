@@ -34,7 +34,7 @@ def test_page(name, width, site, open_page):
 
 @wide_or_narrow
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
-@pytest.mark.parametrize('name', ['index.html', *CHAPTERS, 'appendix/fastai_fixes.html', 'api/textgraft.batching.html'])
+@pytest.mark.parametrize('name', ['index.html', *CHAPTERS, 'library/fastai_fixes.html', 'api/textgraft.batching.html'])
 def test_looks(name, width, scheme, site, open_page, shot):
     page = open_page(f'{site}/{name}', width, color_scheme=scheme)
     settle(page)
@@ -89,7 +89,7 @@ def test_colab_button(name, site, open_page):
 
 
 def test_folded_answers_open(site, open_page):
-    page = open_page(f'{site}/00_reviews.html')
+    page = open_page(f'{site}/00_corpus.html')
     answer = page.locator('details:has(summary:text("Answer"))').first
     assert answer.get_attribute('open') is None
     answer.locator('summary').click()
