@@ -14,7 +14,7 @@ from textgraft.course.settings import SMALL, choose_settings
 import nbformat
 import pytest
 
-HEADLINE = 'from textgraft.course import headline\nheadline("Parrot", .55, "coin", .5)'
+HEADLINE = 'from textgraft.course.runner import headline\nheadline("Parrot", .55, "coin", .5)'
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +153,7 @@ def test_data_chooses_size_cpu_and_says_what_is_read(chapters, tmp_path, capsys,
 @pytest.mark.skipif(os.name == 'nt', reason='Windows has no SIGINT to send')
 def test_ctrl_c_stops_the_kernel_and_says_so(chapters, tmp_path):
     folder = chapters('00_slow', f'import os, pathlib, time\npathlib.Path({str(tmp_path/"pid")!r}).write_text(str(os.getpid()))\ntime.sleep(60)')
-    command = [sys.executable, '-c', 'import sys; from textgraft.course import main; sys.exit(main())', 'run']
+    command = [sys.executable, '-c', 'import sys; from textgraft.course.runner import main; sys.exit(main())', 'run']
     process = subprocess.Popen([*command, '--size', 'small', '--notebooks', str(folder), '--out', str(tmp_path)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) # a shell's background jobs ignore it, and so would their children

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import tarfile
-from dataclasses import replace
 from pathlib import Path
 
 import textgraft.corpus

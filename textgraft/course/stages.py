@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['articles_lm', 'general_stage', 'general_lm', 'stage_of', 'review_lm']
 
-# %% ../../nbs/course/stages.ipynb #18d1a0a2
+# %% ../../nbs/course/stages.ipynb #6d467a4f
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
