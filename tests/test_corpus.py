@@ -414,7 +414,8 @@ def test_odd_names_of_columns(tmp_path):
     with pytest.raises(ValueError, match='several columns'): Corpus.from_df(double)
     odd = {'Текст, "цитата"': ['a', 'b', 'c', 'd'], ' Метка ': [1, 1, 2, 2]}
     pd.DataFrame(odd).to_csv(tmp_path/'odd.csv', index=False)
-    corpus = Corpus.from_csv(tmp_path/'odd.csv', 'Текст, "цитата"', ' Метка ', test=.5)
+    text, label = odd
+    corpus = Corpus.from_csv(tmp_path/'odd.csv', text, label, test=.5)
     assert corpus.classes == [1, 2]
 
 
