@@ -511,16 +511,24 @@ def test_a_split_keeps_shares_and_every_class():
     with pytest.warns(UserWarning): assert len(Corpus.from_df(table, test=30).test) == 30
 
 
-def test_texts_of_the_test_part_are_left_out_elsewhere():
-    test = pd.DataFrame({'text': ['good. ', 'Odd.'], 'label': ['pos', 'neg']})
+TEST = pd.DataFrame({'text': ['good. ', 'Odd.'], 'label': ['pos', 'neg']})
+
+
+@pytest.mark.parametrize('on_overlap,n_train', [('warn', 4), ('drop', 3)])
+def test_a_given_split_is_counted_and_kept_unless_we_are_asked(on_overlap, n_train):
     train = pd.concat([GOOD, NEW])
     with pytest.warns(UserWarning, match='1 texts of the train part also stand in the test part'):
-        corpus = Corpus.from_df(train, test=test)
-    assert len(corpus.train) == 3
-    assert len(Corpus.from_df(train, test=test, on_overlap='keep').train) == 4
-    with pytest.warns(UserWarning, match='1 texts of the unlabelled part'):
-        corpus = Corpus.from_df(NEW, test=test, unlabelled=['ODD.', 'New.'])
-    assert corpus.unlabelled.text.tolist() == ['New.']
+        corpus = Corpus.from_df(train, test=TEST, on_overlap=on_overlap)
+    assert len(corpus.train) == n_train
+    silently(lambda: Corpus.from_df(train, test=TEST, on_overlap='keep'))
+    with pytest.raises(ValueError, match='choose one of'): Corpus.from_df(train, on_overlap='x')
+
+
+def test_unlabelled_texts_that_are_drawn_for_the_test_are_left_out():
+    table = pd.concat([GOOD, NEW])
+    with pytest.warns(UserWarning, match='2 texts of the unlabelled part.*left out'):
+        corpus = Corpus.from_df(table, test=.5, unlabelled=[*table.text.str.upper(), 'New.'])
+    assert len(corpus.unlabelled) == 3 and len(corpus.train) == len(corpus.test) == 2
 
 
 @pytest.mark.parametrize('n_classes', [10, 2000])
@@ -772,8 +780,8 @@ def test_real_tables(real_tables, tmp_path, name):
     test = folder/'test.csv' if (folder/'test.csv').exists() else .2
     corpus = Corpus.from_csv(train, test=test)
     assert len(corpus.classes) == REAL[name] and set(corpus.test.label) == set(corpus.classes)
-    known, asked = ({same_text(text) for text in part.text} for part in (corpus.train, corpus.test))
-    assert not known & asked
     own = Corpus.from_csv(folder/'*.csv', test=.2) # all of it, split anew
+    known, asked = ({same_text(text) for text in part.text} for part in (own.train, own.test))
+    assert not known & asked
     assert .18 < len(own.test) / (len(own.train)+len(own.test)) < .22
     same_tables(Corpus.load(corpus.save(tmp_path/name)), corpus)
