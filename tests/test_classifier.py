@@ -132,7 +132,8 @@ def test_what_cannot_be_learned_from(texts, labels, words):
 
 def test_odd_wishes():
     for wish, words in ((dict(lm=3), 'lm=3'), (dict(plan='melt'), 'melt'), (dict(bs=1), 'bs=1'),
-                        (dict(plan=ONE_EPOCH, lr=1.), 'its own epochs'), (dict(epochs=0), 'epochs=0')):
+                        (dict(plan=ONE_EPOCH, lr=1.), 'its own epochs'),
+                        (dict(epochs=0), 'epochs=0')):
         with pytest.raises((ValueError, TypeError), match=words):
             TextClassifier(**{'lm': language_model(), **wish}).fit(TABLE.text, TABLE.label)
 
@@ -142,7 +143,8 @@ def test_odd_wishes():
 @pytest.mark.parametrize('labels', [
     (TABLE.label == 'pos').astype(int), (TABLE.label == 'pos').astype('int8'), TABLE.label == 'pos',
     TABLE.label, TABLE.label.astype('category'), (TABLE.label == 'pos').astype('Int64'),
-    TABLE.label.map(dict(pos='known', neg='label')), TABLE.label.map(dict(pos='Größe', neg='空')),
+    TABLE.label.map(dict(pos='known', neg='label')),
+    TABLE.label.map(dict(pos='Größe', neg='空')),
 ])
 def test_types_of_labels(labels, tmp_path):
     model = quick(folder=tmp_path/'run').fit(TABLE.text, labels)
@@ -340,7 +342,8 @@ def test_an_interrupted_classifier_goes_on_where_it_was(tmp_path):
     run('cut', plan[:2]) # two of three steps, then a power cut
     np.testing.assert_array_equal(run('cut'), whole)
     for other in (dict(labels=TABLE.label[::-1].to_numpy()), dict(lm=language_model(seed=2)),
-                  dict(drop_mult=.3), dict(seed=1), dict(labels=TABLE.label.map(dict(neg='a', pos='b')))):
+                  dict(labels=TABLE.label.map(dict(neg='a', pos='b'))), dict(drop_mult=.3),
+                  dict(seed=1)):
         with pytest.raises(ValueError, match='belongs to another run'): run('cut', **other)
 
 
@@ -351,7 +354,8 @@ def test_folders_that_are_damaged_or_something_else(clas, tmp_path):
     with pytest.raises(ValueError, match='weights.safetensors'): TextClassifier.load(folder)
     with pytest.raises(ValueError, match='holds a language model, not a text classifier'):
         TextClassifier.load(language_model().save(tmp_path/'lm'))
-    with pytest.raises(FileNotFoundError, match='no text classifier'): TextClassifier.load(tmp_path/'none')
+    with pytest.raises(FileNotFoundError, match='no text classifier'):
+        TextClassifier.load(tmp_path/'none')
 
 
 def test_saving_leaves_the_readers_files_alone(clas, tmp_path):
