@@ -6,7 +6,7 @@
 __all__ = ['SMALL', 'TEST', 'CPU', 'FULL', 'SIZES', 'LMSettings', 'ClassifierSettings', 'GPT2Settings', 'Settings',
            'choose_settings']
 
-# %% ../../nbs/course/settings.ipynb #25b8ae24
+# %% ../../nbs/course/settings.ipynb #a42ffc6f
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,7 +49,7 @@ class GPT2Settings:
     context:int # Tokens that it can look back on
     steps:int # Training steps
 
-# %% ../../nbs/course/settings.ipynb #db6b57a0
+# %% ../../nbs/course/settings.ipynb #3bb909cd
 @dataclass(frozen=True)
 class Settings:
     "The numbers that differ between a laptop run and a GPU run"

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['articles_lm', 'general_stage', 'general_lm', 'stage_of', 'review_lm']
 
-# %% ../../nbs/course/stages.ipynb #6d467a4f
+# %% ../../nbs/course/stages.ipynb #8c24ceca
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
