@@ -1,7 +1,6 @@
 """Give every notebook what it needs on Colab: a badge, the versions, one cell that installs, a GPU.
 
-    python tools/stamp.py [NOTEBOOK ...]           stamp them; without a name, all
-    python tools/stamp.py --check [NOTEBOOK ...]   say what is missing
+    python tools/stamp.py [NOTEBOOK ...]     stamp them; without a name, all
 
 Where the repository lies is said once, in settings.ini (`user`, `repo`, `branch`); the versions
 are those of the recorded runs in results/. Stamped cells are replaced, all others keep their
@@ -141,30 +140,12 @@ def stamped(nb, path):
     return {**nb, 'cells': cells, 'metadata': {**nb['metadata'], **METADATA}}
 
 
-def faults(nb, path):
-    "What of its stamp a notebook lacks"
-    there = [source(cell) for cell in nb['cells']]
-    want = [source(cell) for cell in stamped(nb, path)['cells']]
-    stamps = {'header': header(path), 'installation': install(path)}
-    old = [what for what, text in stamps.items() if text not in there]
-    if old: yield f'without the current {" and ".join(old)}'
-    elif there != want: yield 'a stamped cell is out of place, or there twice'
-    for name, value in METADATA.items():
-        if nb['metadata'].get(name) != value: yield f'metadata.{name} is {nb["metadata"].get(name)}'
-
-
-def main(names, check):
-    broken = []
+def main(names):
+    "Stamp these notebooks; without a name, all"
     for path in [Path(name).resolve() for name in names] or notebooks():
         nb = json.loads(path.read_text(encoding='utf-8'))
-        broken += [f'{place(path)}: {fault}' for fault in faults(nb, path)]
-        if check: continue
         text = json.dumps(stamped(nb, path), sort_keys=True, indent=1, ensure_ascii=False)
         path.write_text(text+'\n', encoding='utf-8')
-    if check: print(*broken, sep='\n', end='\n' if broken else '')
-    return bool(check and broken)
 
 
-if __name__ == '__main__':
-    names = [name for name in sys.argv[1:] if name != '--check']
-    sys.exit(main(names, check='--check' in sys.argv))
+if __name__ == '__main__': main(sys.argv[1:])
