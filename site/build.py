@@ -34,7 +34,7 @@ def relink(match):
     "A link of README.md as seen from the first page of the site"
     target = match[1]
     if re.match(r'[a-z]+:|#|images/', target): return match[0]
-    if target.startswith('nbs/'): return f']({target.removeprefix("nbs/")})'
+    if re.match(r'nbs/.+\.ipynb', target): return f']({target.removeprefix("nbs/")})'
     return f']({conf.REPOSITORY}/blob/{conf.cfg["branch"]}/{target})'
 
 
