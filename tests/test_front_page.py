@@ -1,4 +1,5 @@
 "README as a reader with a table of their own follows it: its code and its commands, as they stand"
+import json
 import random
 import re
 import shlex
@@ -35,6 +36,28 @@ def folder(tmp_path_factory):
     table = pd.DataFrame(rows, columns=['body', 'queue'])
     table.to_csv(made/'mails.csv', index=False)
     table[['body']].head(7).to_csv(made/'new.csv', index=False)
+    return made
+
+
+@pytest.fixture(scope='module')
+def tiny_gpt2(tmp_path_factory):
+    "A folder with a GPT-2 of random weights: one layer, a byte a token"
+    import torch
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
+
+    made = tmp_path_factory.mktemp('hub')/'tiny'
+    made.mkdir()
+    letters = ['<|endoftext|>', *sorted(ByteLevel.alphabet())]
+    vocab = {letter: number for number, letter in enumerate(letters)}
+    (made/'vocab.json').write_text(json.dumps(vocab), encoding='utf-8')
+    (made/'merges.txt').write_text('#version: 0.2\n')
+    tokenizer = GPT2TokenizerFast(str(made/'vocab.json'), str(made/'merges.txt'))
+    tokenizer.save_pretrained(made)
+    with torch.random.fork_rng():
+        config = GPT2Config(vocab_size=len(vocab), n_embd=16, n_layer=1, n_head=2, n_positions=128,
+                            bos_token_id=0, eos_token_id=0)
+        GPT2LMHeadModel(config).save_pretrained(made)
     return made
 
 
