@@ -21,7 +21,7 @@ notebooks() { # on two cores; the classifier takes up what the language model's 
 }
 
 failed=0
-.venv/bin/pre-commit run --all-files --show-diff-on-failure || failed=1
+.venv/bin/pre-commit run --all-files || { failed=1; git --no-pager diff --stat; }
 notebooks || failed=1
 .venv/bin/python -m pytest -n 2 "$@" || failed=1
 exit $failed
