@@ -141,7 +141,7 @@ def check_better_lm(
     if got <= at_most: return 'passed'
     return f'wrong: expected a perplexity of at most {at_most:.2f}, not {got:.2f}: more epochs, smaller batches, another rate?'
 
-# %% ../../nbs/course/ulmfit_exercises.ipynb #971c29c2
+# %% ../../nbs/course/ulmfit_exercises.ipynb #159d22d3
 def _numbers(answer):
     "An answer as an array of numbers; None: it is something else"
     try: return np.asarray(answer, dtype=float)
@@ -254,7 +254,7 @@ class Polite:
         positive = 1/(1 + np.exp(-score))
         return 1-positive, positive
 
-# %% ../../nbs/course/ulmfit_exercises.ipynb #b8466613
+# %% ../../nbs/course/ulmfit_exercises.ipynb #0522ea90
 def _together(model, text):
     "What two neighbours carry together, and what they carry alone"
     words = text.split()

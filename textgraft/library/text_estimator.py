@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['NOT_KEPT', 'readable_ids', 'known_share', 'UnknownWordsWarning', 'warn_of_unknown_words', 'build_network',
-           'TextEstimator', 'matching_labels']
+           'TextEstimator', 'matching_labels', 'NoValidation']
 
-# %% ../../nbs/library/text_estimator.ipynb #97483188
+# %% ../../nbs/library/text_estimator.ipynb #ae08fdcb
 import json
 import threading
 import warnings
@@ -22,13 +22,14 @@ from ..tokenization import PAD, SPECIAL_TOKENS, UNK, Vocab
 import numpy as np
 import pandas as pd
 import torch
+from fastai.callback.core import Callback, CancelValidException
 from fastcore.basics import patch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-# %% ../../nbs/library/text_estimator.ipynb #a863d213
+# %% ../../nbs/library/text_estimator.ipynb #6af1274a
 def readable_ids(
     vocab:Vocab, # What the ids stand for
     texts:list[str], # Raw texts
@@ -46,7 +47,7 @@ def known_share(
     words = [text[~np.isin(text, markers)] for text in ids]
     return np.array([np.mean(text != vocab[UNK]) if len(text) else 0. for text in words])
 
-# %% ../../nbs/library/text_estimator.ipynb #61f98985
+# %% ../../nbs/library/text_estimator.ipynb #a3973049
 class UnknownWordsWarning(UserWarning):
     "Texts consist mostly of words that the classifier has never seen"
 
@@ -60,7 +61,7 @@ def warn_of_unknown_words(
             'not know: another language or subject than in training? See `known` in .table(texts)')
     warnings.warn(text, UnknownWordsWarning, stacklevel=4)
 
-# %% ../../nbs/library/text_estimator.ipynb #f8fc525b
+# %% ../../nbs/library/text_estimator.ipynb #be3d4220
 def build_network(
     config:dict, # `encoder`, and the sizes that it wants
     vocab_size:int, # Number of ids in the vocabulary
@@ -69,7 +70,7 @@ def build_network(
     "The network that `config` describes"
     return encoder_of(config).classifier(vocab_size, n_classes, config)
 
-# %% ../../nbs/library/text_estimator.ipynb #e0fc0d41
+# %% ../../nbs/library/text_estimator.ipynb #c579dedf
 class TextEstimator(ClassifierMixin, BaseEstimator):
     "Texts in, classes out; a subclass has `__init__`, and `fit` from `_take_labels` to `_keep`"
     device = None # The GPU where there is one, unless a subclass has a parameter of that name
@@ -109,7 +110,7 @@ class TextEstimator(ClassifierMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         return tags
 
-# %% ../../nbs/library/text_estimator.ipynb #be59c963
+# %% ../../nbs/library/text_estimator.ipynb #62f1882e
 @patch
 def probabilities(
     self:TextEstimator,
@@ -136,7 +137,7 @@ def _ask(self:TextEstimator, texts):
     warn_of_unknown_words(known)
     return answers, known
 
-# %% ../../nbs/library/text_estimator.ipynb #166cbb0b
+# %% ../../nbs/library/text_estimator.ipynb #91e22156
 @patch
 def predict_proba(
     self:TextEstimator,
@@ -154,7 +155,7 @@ def predict(
     probs, _ = self._ask(texts)
     return self.classes_[probs.argmax(axis=1)]
 
-# %% ../../nbs/library/text_estimator.ipynb #42a3aa5a
+# %% ../../nbs/library/text_estimator.ipynb #209d3673
 @patch
 def table(
     self:TextEstimator,
@@ -167,7 +168,7 @@ def table(
     table.insert(0, 'label', self.classes_[answers.argmax(axis=1)])
     return table.assign(known=known)
 
-# %% ../../nbs/library/text_estimator.ipynb #20bba4de
+# %% ../../nbs/library/text_estimator.ipynb #8ea64d2b
 def matching_labels(
     labels:list, # What somebody holds to be right
     classes:np.ndarray, # What the classifier can answer
@@ -192,7 +193,12 @@ def score(
     labels = matching_labels(labels, self.classes_, len(answers))
     return float(accuracy_score(labels, answers, sample_weight=sample_weight))
 
-# %% ../../nbs/library/text_estimator.ipynb #141c5fa8
+# %% ../../nbs/library/text_estimator.ipynb #b1891290
+class NoValidation(Callback):
+    "A callback for fastai: measure nothing between epochs"
+    def before_validate(self): raise CancelValidException()
+
+# %% ../../nbs/library/text_estimator.ipynb #f5f21f68
 NOT_KEPT = 'the language model it was trained from, which is not kept with a classifier: set lm'
 
 def _plain(values):
