@@ -5,7 +5,7 @@ from functools import cache
 from types import SimpleNamespace
 
 from textgraft.batching import lm_dataloaders
-from textgraft.classifier import encode_texts, finetune_classifier, occlusion, thaw_plan
+from textgraft.classifier import TextClassifier
 from textgraft.corpus import Corpus
 from textgraft.course.grammar import small_articles
 from textgraft.course.reviews import small_reviews
@@ -53,15 +53,15 @@ def chapter_3():
 
 @cache
 def chapter_4():
-    "What the solutions of chapter 4 find there; in this corpus one word tells"
-    says, cfg = dict(pos='good', neg='bad'), SimpleNamespace(labels=60, layers=1, clas_lr=2e-2)
-    rows = [(f'a {says[label]} film and a {says[label]} story, number {i}', label) for i in range(90) for label in says]
+    "What the solutions of chapter 4 find there; here each class has words of its own"
+    rng, cfg = np.random.default_rng(0), SimpleNamespace(labels=50)
+    words = {label: [label + letter for letter in 'abcdefghijklmnopqrst'] for label in ('pos', 'neg')}
+    rows = [(' '.join(rng.choice(words[label], 3)), label) for _ in range(500) for label in words]
     table = pd.DataFrame(rows, columns=['text', 'label'])
-    corpus = Corpus('toy', table[:60], table[60:120], table[120:][['text']])
-    lm = new_lm(Vocab.from_tokens(tokenize(corpus.lm_texts()), min_freq=1), 16, 16, 1)
-    part, plan = dict(bs=8, drop_mult=.1, max_len=20), thaw_plan(1, 8, 2e-2)
-    return dict(torch=torch, np=np, pd=pd, finetune_classifier=finetune_classifier, thaw_plan=thaw_plan, encode_texts=encode_texts,
-                occlusion=occlusion, cfg=cfg, corpus=corpus, lm=lm, part=part, plan=plan)
+    corpus = Corpus('toy', table[:100], table[100:300], table[300:][['text']])
+    lm = LanguageModel.new(corpus.texts(), min_freq=1, emb=16, hidden=16, layers=1)
+    lm = lm.finetune(corpus.texts(), epochs=8, lr=2e-2, bs=8)
+    return dict(torch=torch, np=np, pd=pd, TextClassifier=TextClassifier, cfg=cfg, corpus=corpus, lm=lm)
 
 
 def head_start(mine): return check_head_start(mine, *(chapter_3()[name] for name in ('general', 'vocab', 'valid_ids')))
@@ -73,7 +73,7 @@ CHECKS = {'my_perplexity': lambda mine: check_perplexity(GIVEN, mine), 'my_rate'
 
 
 def test_nothing_to_look_at_is_not_attempted():
-    checks = [check(None) for check in CHECKS.values()] + [check_better_lm(None, None, []), check_labels(None, None, None, 5)]
+    checks = [check(None) for check in CHECKS.values()] + [check_better_lm(None, None, []), check_labels(None, None, None, None, 5)]
     assert set(checks) == {'not attempted'}
 
 
@@ -90,8 +90,12 @@ def test_solutions_of_chapter_4():
     given = chapter_4()
     found = solutions('04_classifier', **given)
     for name in ('my_rates', 'my_pool', 'my_n', 'my_pairs'): assert CHECKS[name](found[name]) == 'passed', name
-    assert check_labels(found['my_classifier'], found['my_labels'], given['corpus'], given['cfg'].labels) == 'passed'
-    assert len(found['my_pairs'](found['my_classifier'], ' '.join(['a good film'] * 20))) == given['part']['max_len'] - 2 # cut as the classifier cuts
+    corpus, lm, n_labels = given['corpus'], given['lm'], given['cfg'].labels
+    mine, labelled = found['my_classifier'], found['my_labels']
+    assert check_labels(mine, labelled, corpus, lm, n_labels) == 'passed'
+    as_always = TextClassifier(lm).fit(labelled.text, labelled.label)
+    assert 'what of the others' in check_labels(as_always, labelled, corpus, lm, n_labels)
+    assert len(found['my_pairs'](mine, 'posa posb nega')) == 2
 
 
 def stored(nodes): return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
@@ -117,8 +121,12 @@ def test_solutions_use_nothing_that_the_chapter_lacks(chapter, given):
     ('my_rates', '(4, 3, 2, 1, 0)', '(3, 2, 1, 0, 0)', 'once more'),
     ('my_pool', 'words * places', 'words * 1', 'last word'),
     ('my_pool', '-torch.inf', '0', 'never win'),
+    ('my_pool', 'return torch.cat', 'torch.cat', '`return`'),
+    ('my_pool', 'words, places = ~padding', 'words, places = padding.nonsense', 'AttributeError'),
     ('my_n', '.946*.054', '.946', 'p(1-p)/n'),
-    ('my_pairs', 'alone[2:]', 'alone[1:-1]', 'both words go'),
+    ('my_n', 'my_n = 4', 'my_n = 1.96**2', 'not 1.96 times'),
+    ('my_pairs', 'lost_alone[1:]', 'lost_alone[:-1]', 'both words go'),
+    ('my_pairs', ' - lost_alone[:-1] - lost_alone[1:]', '', 'carries alone'),
 ])
 def test_solutions_with_a_slip(name, right, slip, hint):
     chapter, given = ('03_lm_finetune', chapter_3) if name in list(CHECKS)[:4] else ('04_classifier', chapter_4)
@@ -140,7 +148,8 @@ def test_right_answers_in_other_forms_to_other_questions(seed):
     for answer in (rates, tuple(rates), np.array(rates), torch.tensor(rates)): assert check_rates(layers, lr, answer, factor) == 'passed'
     p, q = rng.uniform(.5, .9), .95
     n = 4*(p*(1 - p) + q*(1 - q))/(p - q)**2
-    assert check_enough(p, q, n) == check_enough(q, p, np.float64(n)) == 'passed'
+    for answer in (n, np.float64(n), [n], torch.tensor(n), str(round(n)), round(n, -1 if n > 5000 else 0)):
+        assert check_enough(p, q, answer) == check_enough(q, p, answer) == 'passed'
     rates, losses, done = range_test(float(rng.uniform(-5, 0)), seed)
     assert rates[done.argmax()]/30 < rates[losses.argmin()] < rates[done.argmax()]*30 and (np.diff(rates) > 0).all()
 
@@ -152,3 +161,10 @@ def test_the_same_words_in_another_order_are_another_vocabulary():
     given = chapter_3()
     mixed_up = LanguageModel(given['lm'].model, Vocab([*given['vocab'].tokens[:9], *reversed(given['vocab'].tokens[9:])]), given['lm'].config)
     assert 'begin with carry_over' in head_start(mixed_up) and 'not compare' in check_better_lm(mixed_up, given['lm'], given['valid_ids'])
+
+
+@pytest.mark.parametrize('answer', ['many', [], {}, object(), len, b'1', 1j])
+def test_answers_of_another_type_get_a_sentence(answer):
+    checks = [CHECKS[name] for name in ('my_rates', 'my_pool', 'my_n', 'my_pairs')]
+    for check in checks: assert check(answer).startswith('wrong: expected')
+    assert check_labels(answer, answer, None, None, 5).startswith('wrong: expected')
