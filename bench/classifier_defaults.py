@@ -1,19 +1,20 @@
-"""Plans, rates, batches and passes for the classifier, on generated reviews and on two real tables: what `training_recipe` rests on.
+"""What `training_recipe` rests on: plans, rates, batches and passes on generated and on real texts.
 
     python -m bench.classifier_defaults --tables FOLDER [--draws 2] [--quick] [--no-record]
 
-FOLDER holds `trec6` and `sst2`, each with train.csv and test.csv (columns label, text). Every language model is made by
-`LanguageModel.new(texts).finetune(texts)` from the training texts alone. `plans` compares plans at the chosen batch sizes and
-passes with the network from scratch and with counted words; `choices` changes one choice at a time.
+FOLDER holds `trec6` and `sst2`, each with train.csv and test.csv (columns label, text). Language
+models are made by `LanguageModel.new(texts).finetune(texts)` from the training texts alone. `plans`
+compares plans with the network from scratch and with counted words; `choices` changes one choice at
+a time.
 """
 import argparse
 import time
 from pathlib import Path
 
 from bench.record import record
-from textgraft.classifier import TextClassifier
-from textgraft.corpus import sample_table
+from textgraft.classifier import TextClassifier, training_recipe
 from textgraft.course.reviews import small_reviews
+from textgraft.library.splits import sample_table
 from textgraft.lm_finetune import LanguageModel
 
 import numpy as np
@@ -24,17 +25,18 @@ from sklearn.pipeline import make_pipeline
 
 PLANS = {'at once, one rate': {}, 'thawed, lower layers slower': dict(plan='thaw')}
 CHOICES = {
-    'as chosen': {}, 'half the rate': dict(lr=2.5e-3), 'twice the rate': dict(lr=1e-2),
-    'batches of 32': dict(bs=32), 'half the passes': dict(epochs=.5), 'twice the passes': dict(epochs=2),
-    'more dropout': dict(drop_mult=.3)}
+    'as chosen': {}, 'half the rate': dict(lr=4e-3), 'twice the rate': dict(lr=1.6e-2),
+    'batches of 32': dict(bs=32), 'half the passes': dict(epochs=.5),
+    'twice the passes': dict(epochs=2), 'more dropout': dict(drop_mult=.3)}
 
 
 def tables(folder):
-    "Name -> training texts, test texts, and with how many labels to learn"
+    "Name -> training texts, test texts, what may be read, and with how many labels to learn"
     reviews = small_reviews(2000, 1000, 4000)
     found = {'generated reviews': (reviews.train, reviews.test, reviews.texts(), (20, 100))}
-    for name, title, sizes in (('trec6', 'TREC-6', (200, None)), ('sst2', 'SST-2', (2000, None))):
-        train, test = (pd.read_csv(Path(folder)/name/f'{part}.csv', keep_default_na=False) for part in ('train', 'test'))
+    for name, title, sizes in (('trec6', 'TREC-6', (200, None)), ('sst2', 'SST-2', (None,))):
+        files = [Path(folder)/name/f'{part}.csv' for part in ('train', 'test')]
+        train, test = (pd.read_csv(file, keep_default_na=False) for file in files)
         found[title] = train, test[:1000], list(train.text), sizes
     return found
 
@@ -50,9 +52,19 @@ def measured(model, train, test, n_labels, draws):
 def absolute(changes, n_labels):
     "Passes are given as a factor of what is chosen"
     if 'epochs' not in changes: return changes
-    from textgraft.classifier import training_recipe
-    chosen = training_recipe(n_labels, dict(layers=2, hidden=64))['plan'][0]['epochs']
-    return dict(changes, epochs=max(1, round(chosen*changes['epochs'])))
+    step, = training_recipe(n_labels, dict(layers=2, hidden=64))['plan']
+    return dict(changes, epochs=max(1, round(step['epochs']*changes['epochs'])))
+
+
+def compared(title, models, train, test, n_labels, draws):
+    "Accuracy of each model; printed as it comes"
+    row = {}
+    for name, model in models.items():
+        start = time.perf_counter()
+        row[name] = measured(model, train, test, n_labels, draws)
+        seconds = time.perf_counter() - start
+        print(f'{title}, {name}: {row[name]:.3f} ({seconds:.0f} s)', flush=True)
+    return row
 
 
 def main():
@@ -63,26 +75,24 @@ def main():
     parser.add_argument('--no-record', action='store_true', help='print only')
     args = parser.parse_args()
     plans, choices = {}, {}
-    for title, (train, test, texts, sizes) in tables(args.tables).items():
+    counted = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
+    for name, (train, test, texts, sizes) in tables(args.tables).items():
         start = time.perf_counter()
         lm = LanguageModel.new(texts).finetune(texts)
-        print(f'{title}: language model of {len(lm.vocab)} words after {time.perf_counter()-start:.0f} s', flush=True)
-        counted = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
+        print(f'{name}: {lm} after {time.perf_counter()-start:.0f} s', flush=True)
         for n_labels in sizes:
             n = n_labels or len(train)
-            models = {name: TextClassifier(lm, **changes) for name, changes in PLANS.items()}
+            title = f'{name}, {n:,} labels'
+            data = train, test, n_labels, args.draws
+            models = {key: TextClassifier(lm, **changes) for key, changes in PLANS.items()}
             models |= {'from scratch': TextClassifier(), 'TF-IDF words': counted}
-            row = plans[f'{title}, {n:,} labels'] = {}
-            for name, model in models.items():
-                row[name] = measured(model, train, test, n_labels, args.draws)
-                print(f'{title}, {n} labels, {name}: {row[name]:.3f} ({time.perf_counter()-start:.0f} s)', flush=True)
+            plans[title] = compared(title, models, *data)
             if args.quick: continue
-            row = choices[f'{title}, {n:,} labels'] = {}
-            for name, changes in CHOICES.items():
-                model = TextClassifier(lm, **absolute(changes, n))
-                row[name] = measured(model, train, test, n_labels, args.draws)
-                print(f'{title}, {n} labels, {name}: {row[name]:.3f} ({time.perf_counter()-start:.0f} s)', flush=True)
-    if not args.no_record: print(record('classifier-defaults', dict(plans=plans, choices=choices)))
+            models = {key: TextClassifier(lm, **absolute(changes, n))
+                      for key, changes in CHOICES.items()}
+            choices[title] = compared(title, models, *data)
+    figures = dict(plans=plans, choices=choices)
+    if not args.no_record: print(record('classifier-defaults', figures))
 
 
 if __name__ == '__main__': main()

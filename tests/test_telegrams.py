@@ -34,6 +34,7 @@ def test_a_corpus_keeps_its_shape():
     short = telegram_corpus(whole)
     for part in ('train', 'test', 'unlabelled'):
         before, after = getattr(whole, part), getattr(short, part)
-        assert list(before.columns) == list(after.columns) and after.text.tolist() == [telegram(text) for text in before.text]
+        assert list(before.columns) == list(after.columns)
+        assert after.text.tolist() == [telegram(text) for text in before.text]
     assert short.test.label.tolist() == whole.test.label.tolist()
     assert whole.train.text[0] != short.train.text[0] and short.name != whole.name
