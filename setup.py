@@ -29,5 +29,8 @@ setup(
     python_requires='>=' + cfg['min_python'],
     install_requires=lines('requirements'),
     extras_require={extra: lines(f'{extra}_requirements') for extra in ['dev', 'site', 'browser']},
-    entry_points={'console_scripts': ['textgraft=textgraft.course.runner:main'], 'nbdev': ['textgraft=textgraft._modidx:d']},
+    entry_points={
+        'console_scripts': ['textgraft=textgraft.course.command:main'],
+        'nbdev': ['textgraft=textgraft._modidx:d'],
+    },
 )

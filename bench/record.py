@@ -15,7 +15,8 @@ def processor():
     "What the machine calls its processor"
     try: lines = Path('/proc/cpuinfo').read_text().splitlines()
     except OSError: return platform.processor()
-    return next((line.split(':')[1].strip() for line in lines if line.startswith('model name')), platform.machine())
+    names = [line.split(':')[1].strip() for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.machine()
 
 
 def rounded(value):
@@ -32,10 +33,13 @@ def record(
     folder=RESULTS, # Where results are kept
 ): # The file written
     "Figures with command, machine, versions and date"
-    command = 'python -m ' + shlex.join([sys.modules['__main__'].__spec__.name, *(Path(a).name if '/' in a else a for a in sys.argv[1:])])
+    arguments = [Path(word).name if '/' in word else word for word in sys.argv[1:]]
+    command = 'python -m ' + shlex.join([sys.modules['__main__'].__spec__.name, *arguments])
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    entry = dict(command=command, date=date.today().isoformat(), machine=dict(processor=processor(), cores=cores, python=platform.python_version()),
-                 load_at_the_end=os.getloadavg()[0], versions={p: version(p) for p in packages}, figures=figures)
+    machine = dict(processor=processor(), cores=cores, python=platform.python_version())
+    entry = dict(command=command, date=date.today().isoformat(), machine=machine,
+                 load_at_the_end=os.getloadavg()[0], versions={p: version(p) for p in packages},
+                 figures=figures)
     path = folder/f'{name}.json'
     path.write_text(json.dumps(rounded(entry), indent=1) + '\n', encoding='utf-8')
     return f'written: results/{path.name}'

@@ -14,7 +14,9 @@ settings.read(ROOT/'settings.ini', encoding='utf-8')
 cfg = settings['DEFAULT']
 REPOSITORY = f'https://github.com/{cfg["user"]}/{cfg["repo"]}'
 
-project, author, version = 'Textgraft', cfg['author'], installed(cfg['lib_name'])
+project = 'Textgraft'
+author = cfg['author']
+version = installed(cfg['lib_name'])
 copyright = f'{author}; code: Apache-2.0, text and pictures: CC BY 4.0'
 extensions = ['myst_nb', 'sphinx.ext.autodoc', 'sphinx.ext.autosummary', 'docments']
 
@@ -24,15 +26,17 @@ nb_merge_streams = True
 myst_enable_extensions = ['dollarmath']
 myst_heading_anchors = 4
 mathjax_path = 'mathjax/tex-svg.js'
-mathjax3_config = {'options': {'enableMenu': False}} # its menu can ask for files that we do not ship
+# The menu of MathJax can ask for files that we do not ship.
+mathjax3_config = {'options': {'enableMenu': False}}
 
 default_role = 'literal' # docstrings are Markdown: `name` is code
 nitpicky = True
-nitpick_ignore_regex = [('py:.*', rf'(?!{cfg["lib_name"]}\.).*')] # names of other packages have no page here
+nitpick_ignore_regex = [('py:.*', rf'(?!{cfg["lib_name"]}\.).*')] # others' names have no page here
 autosummary_generate = False
-autodoc_inherit_docstrings = False # what other packages say about their classes refers to their pages
+autodoc_inherit_docstrings = False # what others say about their classes refers to their pages
 autodoc_default_options = {'members': True, 'member-order': 'bysource', 'no-value': True}
-autodoc_typehints, autodoc_typehints_format = 'description', 'short'
+autodoc_typehints = 'description'
+autodoc_typehints_format = 'short'
 autodoc_typehints_description_target = 'documented_params' # not `self` of a patched method
 add_module_names = False
 toc_object_entries_show_parents = 'hide'
@@ -41,8 +45,10 @@ python_maximum_signature_line_length = 80
 html_theme = 'sphinx_book_theme'
 html_title = project
 html_static_path = ['static', '../_site/vendored']
-html_css_files, html_js_files = ['site.css'], ['site.js']
-html_show_sphinx, html_use_index = False, False
+html_css_files = ['site.css']
+html_js_files = ['site.js']
+html_show_sphinx = False
+html_use_index = False
 html_copy_source = True # the download button gives the notebook
 html_sourcelink_suffix = ''
 html_theme_options = {
@@ -57,19 +63,32 @@ html_theme_options = {
 }
 
 
+def is_hidden(cell):
+    "Is a cell only for programs?"
+    code = ''.join(cell['source'])
+    marked = re.search(r'^#\|\s*(hide|default_exp)\b', code, flags=re.MULTILINE)
+    return cell['cell_type'] == 'code' and bool(marked)
+
+
+def clean(cell):
+    "Take from a cell of code what is written for programs; its alt text goes to the picture"
+    for output in cell['outputs']:
+        output.get('data', {}).pop('application/vnd.textgraft.headline+json', None)
+    code = ''.join(cell['source'])
+    alt = re.findall(r'^#\|\s*fig-alt: *(.+)$', code, flags=re.MULTILINE)
+    if alt: cell['metadata']['mystnb'] = {'image': {'alt': ' '.join(alt)}}
+    cell['source'] = re.sub(r'^#\|.*\n?', '', code, flags=re.MULTILINE).strip('\n')
+
+
 def without_directives(app, docname, source):
     "Readers see a notebook without the lines that are written for nbdev"
     if not str(app.env.doc2path(docname)).endswith('.ipynb'): return
     nb = json.loads(source[0])
-    nb['metadata'].setdefault('language_info', {'name': 'python'}).setdefault('pygments_lexer', 'ipython3')
+    language = nb['metadata'].setdefault('language_info', {'name': 'python'})
+    language.setdefault('pygments_lexer', 'ipython3')
+    nb['cells'] = [cell for cell in nb['cells'] if not is_hidden(cell)]
     for cell in nb['cells']:
-        if cell['cell_type'] != 'code': continue
-        for output in cell['outputs']: output.get('data', {}).pop('application/vnd.textgraft.headline+json', None) # for programs
-        code = ''.join(cell['source'])
-        if alt := re.search(r'^#\|\s*fig-alt: *(.+)$', code, flags=re.MULTILINE): cell['metadata']['mystnb'] = {'image': {'alt': alt[1]}}
-        cell['hidden'] = bool(re.search(r'^#\|\s*(hide|default_exp)\b', code, flags=re.MULTILINE))
-        cell['source'] = re.sub(r'^#\|.*\n?', '', code, flags=re.MULTILINE).strip('\n')
-    nb['cells'] = [cell for cell in nb['cells'] if not cell.pop('hidden', False)]
+        if cell['cell_type'] == 'code': clean(cell)
     source[0] = json.dumps(nb)
 
 

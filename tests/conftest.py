@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-# Read once, when fastai and huggingface_hub are imported: no weights of this person's, and no network.
+# Read once, when fastai and huggingface_hub are imported: no weights of this person's, no network.
 os.environ['FASTAI_HOME'] = tempfile.mkdtemp(prefix='fastai-home-')
 os.environ['HF_HUB_OFFLINE'] = '1'
 
@@ -15,8 +15,9 @@ DATA = ROOT.parent/'shared/data'
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch, tmp_path_factory):
-    "No setting of the person who runs the tests reaches them, and no test writes to that person's home"
-    for name in ['TEXTGRAFT_SIZE', 'TEXTGRAFT_DATA', 'IN_TEST']: monkeypatch.delenv(name, raising=False)
+    "No setting of the person who runs the tests reaches them; nothing is written to their home"
+    for name in ['TEXTGRAFT_SIZE', 'TEXTGRAFT_DATA', 'IN_TEST']:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv('TEXTGRAFT_HOME', str(tmp_path_factory.mktemp('textgraft-home')))
 
 
@@ -24,7 +25,8 @@ def real(
     path:Path, # Where the data would lie
 )->Path: # The same path, if it is there; otherwise the test is skipped
     "Data that is not part of the repository"
-    if not path.exists(): pytest.skip(f'needs {path.name} in the folder shared/data beside the checkout')
+    if not path.exists():
+        pytest.skip(f'needs {path.name} in the folder shared/data beside the checkout')
     return path
 
 

@@ -6,12 +6,20 @@ from pathlib import Path
 NBS = Path(__file__).resolve().parent.parent/'nbs'
 
 
-def cells(chapter, kind): return [''.join(c['source']) for c in json.loads((NBS/f'{chapter}.ipynb').read_text())['cells'] if c['cell_type'] == kind]
+def cells(
+    chapter, # Name of a notebook, without its ending
+    kind, # `'code'` or `'markdown'`
+):
+    "The sources of its cells"
+    nb = json.loads((NBS/f'{chapter}.ipynb').read_text(encoding='utf-8'))
+    return [''.join(cell['source']) for cell in nb['cells'] if cell['cell_type'] == kind]
 
 
 def folded(chapter):
     "The solutions of a chapter, which are folded away on its page"
-    found = re.findall('<details><summary>Solution</summary>\n\n```python\n(.*?)```', '\n'.join(cells(chapter, 'markdown')), flags=re.DOTALL)
+    text = '\n'.join(cells(chapter, 'markdown'))
+    pattern = '<details><summary>Solution</summary>\n\n```python\n(.*?)```'
+    found = re.findall(pattern, text, flags=re.DOTALL)
     assert len(found) >= 4
     return found
 

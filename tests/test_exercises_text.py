@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import replace
 
 from textgraft.batching import ClassifierLoader, TextIds, padding_share
-from textgraft.corpus import Corpus, from_folder, tfidf_baseline
+from textgraft.corpus import Corpus, tfidf_baseline
 from textgraft.course.grammar import Recipe
 from textgraft.course.phrases import SENTIMENT
 from textgraft.course.reviews import small_reviews
@@ -38,8 +38,10 @@ import pandas as pd
 import pytest
 from pages import NBS, cells, solutions
 
-THREE = pd.DataFrame({'text': ['A warm, funny film. I smiled all the way home.', 'Two hours I will never get back.',
-                               'Not the dull film I had feared: it is lovely.'], 'label': ['pos', 'neg', 'pos']})
+THREE = pd.DataFrame({'text': ['A warm, funny film. I smiled all the way home.',
+                               'Two hours I will never get back.',
+                               'Not the dull film I had feared: it is lovely.'],
+                      'label': ['pos', 'neg', 'pos']})
 
 
 @pytest.fixture(scope='module')
@@ -69,12 +71,18 @@ def test_every_question_is_answered_behind_a_fold(chapter):
 
 # Chapter 0
 
-def my_texts(folder, n=12, leak=False, classes=('bread', 'ships', 'stars')):
-    words = {'bread': 'knead the dough and wait', 'ships': 'hoist the sail and steer', 'stars': 'look up at the sky at night'}
+WORDS = {'bread': 'knead the dough and wait', 'ships': 'hoist the sail and steer',
+         'stars': 'look up at the sky at night'}
+LABELS = [60*['pos'] + 30*['neg'] + 10*['so-so'], 20*['pos'] + 25*['neg'] + 5*['so-so']]
+
+
+def my_texts(folder, n=12):
     for part in ('train', 'test'):
-        for label in classes:
+        for label, words in WORDS.items():
             (folder/part/label).mkdir(parents=True)
-            for i in range(n): (folder/part/label/f'{i}.txt').write_text(f'{words[label]}, number {i}' + f' of the {part} texts'*(not leak or i > 0))
+            for i in range(n):
+                text = f'{words}, number {i} of the {part} texts'
+                (folder/part/label/f'{i}.txt').write_text(text)
     return folder
 
 
@@ -82,29 +90,38 @@ def my_texts(folder, n=12, leak=False, classes=('bread', 'ships', 'stars')):
 def answers_0(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     my_texts(tmp_path/'my_texts')
-    return solutions('00_corpus', Recipe=Recipe, SENTIMENT=SENTIMENT, re=re, from_folder=from_folder)
+    return solutions('00_corpus', Recipe=Recipe, SENTIMENT=SENTIMENT, re=re, Corpus=Corpus)
 
 
 def test_solutions_of_chapter_0(answers_0, small):
-    train, test = 60*['pos'] + 30*['neg'] + 10*['so-so'], 20*['pos'] + 25*['neg'] + 5*['so-so']
-    assert check_majority(train, test, answers_0['my_accuracy']) == 'passed'
+    assert check_majority(*LABELS, answers_0['my_accuracy']) == 'passed'
     assert check_recipe(answers_0['my_recipe']) == 'passed'
     assert check_rule(answers_0['my_rule'], small, THREE) == 'passed'
     assert check_corpus(answers_0['my_corpus']) == 'passed'
-    rule = np.mean([answers_0['my_rule'](text) == label for text, label in zip(small.test.text, small.test.label)])
+    rule = np.mean([answers_0['my_rule'](text) for text in small.test.text] == small.test.label)
     assert rule > tfidf_baseline(small) - 0.005 # "as good as TF-IDF with all of them"
 
 
-@pytest.mark.parametrize('answer, hint', [(0.6, 'share in training'), (0.5, 'look at the test labels'), (40, 'from 0 to 1')])
+@pytest.mark.parametrize('answer, hint', [
+    (0.6, 'share in training'), (0.5, 'look at the test labels'), (40, 'from 0 to 1'),
+    ('0.4', 'expected a number'), ([0.4, 0.6], 'expected a number'), (True, 'expected a number')])
 def test_wrong_majority(answer, hint):
-    found = check_majority(60*['pos'] + 30*['neg'] + 10*['so-so'], 20*['pos'] + 25*['neg'] + 5*['so-so'], answer)
+    found = check_majority(*LABELS, answer)
     assert found.startswith('wrong: expected') and hint in found
 
 
-@pytest.mark.parametrize('changed, hint', [({}, 'not 0'), (dict(agreement=1.), 'agreement leads to'), (dict(contrast=0.), 'contrast leads to'),
-    (dict(chatter=(0,)), 'chatter leads to'), (dict(agreement=1., words=10), 'not 2')])
-def test_wrong_recipe(changed, hint):
-    found = check_recipe(Recipe(**changed))
+@pytest.mark.parametrize('answer', [2/5, np.float32(.4), np.array(.4), pd.Series([.4]).mean()])
+def test_the_right_majority_in_other_types(answer):
+    assert check_majority(*LABELS, answer) == 'passed'
+
+
+@pytest.mark.parametrize('recipe, hint', [
+    (Recipe(), 'not 0'), (Recipe(agreement=1.), 'agreement leads to'),
+    (Recipe(contrast=0.), 'contrast leads to'), (Recipe(chatter=(0,)), 'chatter leads to'),
+    (Recipe(agreement=1., words=10), 'not 2'), (dict(words=10), 'expected a recipe'),
+    (Recipe(remarks=6), 'no review can be written'), (Recipe(zipf='2'), 'no review can be written')])
+def test_wrong_recipe(recipe, hint):
+    found = check_recipe(recipe)
     assert found.startswith('wrong: expected') and hint in found
 
 
@@ -114,21 +131,31 @@ def test_more_than_one_recipe_will_do(recipe): assert check_recipe(recipe) == 'p
 
 def test_wrong_rules(small):
     sides = [{word for words in SENTIMENT.values() for word in words[side]} for side in (0, 1)]
+
     def count(text, tie='neg'):
-        score = sum((word in sides[1]) - (word in sides[0]) for word in re.findall(r"[\w'-]+", text.lower()))
-        return tie if score == 0 else 'pos' if score > 0 else 'neg'
+        words = re.findall(r"[\w'-]+", text.lower())
+        score = sum((word in sides[1]) - (word in sides[0]) for word in words)
+        if score == 0: return tie
+        return 'pos' if score > 0 else 'neg'
+
     def by_heart(text): return dict(zip(THREE.text, THREE.label)).get(text, 'pos')
-    assert 'what is denied' in check_rule(count, small, THREE) and 'what is denied' in check_rule(lambda text: count(text, 'pos'), small, THREE)
+    assert 'what is denied' in check_rule(count, small, THREE)
+    assert 'what is denied' in check_rule(lambda text: count(text, 'pos'), small, THREE)
     assert 'every word of the lists' in check_rule(by_heart, small, THREE)
+    assert 'expected a function' in check_rule('pos', small, THREE)
+    assert 'ZeroDivisionError' in check_rule(lambda text: 1/0, small, THREE)
 
 
 def test_wrong_corpora(tmp_path, small):
     assert 'three classes' in check_corpus(small)
-    assert 'one has 3' in check_corpus(from_folder(my_texts(tmp_path/'few', n=3)))
-    assert '3 are also in train' in check_corpus(from_folder(my_texts(tmp_path/'leak', leak=True)))
-    good = from_folder(my_texts(tmp_path/'good'))
+    assert 'Corpus.from_folder returns' in check_corpus(str(tmp_path))
+    assert 'one has 3' in check_corpus(Corpus.from_folder(my_texts(tmp_path/'few', n=3)))
+    good = Corpus.from_folder(my_texts(tmp_path/'good'))
+    leak = replace(good, train=pd.concat([good.train, good.test[:3]]))
+    assert '3 are also in train' in check_corpus(leak)
     rng = np.random.default_rng(0)
-    mixed = replace(good, train=good.train.assign(label=rng.permutation(good.train.label)), test=good.test.assign(text=[f'x{i}' for i in range(len(good.test))]))
+    mixed = replace(good, train=good.train.assign(label=rng.permutation(good.train.label)),
+                    test=good.test.assign(text=[f'x{i}' for i in range(len(good.test))]))
     assert 'classes that differ in words' in check_corpus(mixed)
 
 

@@ -58,7 +58,14 @@ import regex
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import ByteLevelBPETokenizer
-from transformers import BertConfig, GenerationConfig, GPT2Config, GPT2LMHeadModel, GPT2Tokenizer, LogitsProcessorList
+from transformers import (
+    BertConfig,
+    GenerationConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPT2Tokenizer,
+    LogitsProcessorList,
+)
 from transformers.generation import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 TEXTS = ['The film was a film about films.', "I didn't like it at all, did I?", 'Café scène: 3 stars!! <br />', 'A naïve 🎬🎬 film...'] * 20

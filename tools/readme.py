@@ -1,12 +1,10 @@
 """Write README.md from nbs/index.ipynb, with the figures of results/ in its tables.
 
-    python tools/readme.py           write it
-    python tools/readme.py --check   fail if it is not current
+    python tools/readme.py
 """
 import json
 import posixpath
 import re
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -17,85 +15,111 @@ RESULTS = ROOT/'results/course-small.json'
 LADDER = ROOT/'results/ladder-small.json'
 TWO_CORES = ROOT/'results/two-cores.json'
 COLAB = ROOT/'results/colab.json'
-NOTICE = '<!-- Written by tools/readme.py from nbs/index.ipynb: edit that notebook, then run "make readme". -->\n\n'
+NOTICE = '<!-- Written by tools/readme.py from nbs/index.ipynb: edit that notebook, ' \
+    'then run "make readme". -->\n\n'
+
+
+def read(path): return json.loads(path.read_text(encoding='utf-8'))
 
 
 def relink(match):
     "A link as seen from the folder above"
     target = match[1]
-    return match[0] if re.match(r'[a-z]+:|#', target) else f']({posixpath.normpath("nbs/"+target)})'
+    if re.match(r'[a-z]+:|#', target): return match[0]
+    return f']({posixpath.normpath("nbs/"+target)})'
 
 
-def figures(record):
-    "The cells that each chapter's run adds to its row of the table"
-    for run in record['chapters']:
-        h = run['headline']
-        shown = f'{h["name"]}: **{h["value"]:{h["fmt"]}}** ({h["baseline_name"]}: {h["baseline"]:{h["fmt"]}})' if h else ''
-        yield run['chapter'], [f'{run["seconds"]:.0f}', shown]
+def chapter_cells(run):
+    "The cells that a chapter's run adds to its row of the table"
+    seconds, h = f'{run["seconds"]:.0f}', run['headline']
+    if not h: return [seconds, '']
+    figure, baseline = (format(h[name], h['fmt']) for name in ('value', 'baseline'))
+    return [seconds, f'{h["name"]}: **{figure}** ({h["baseline_name"]}: {baseline})']
 
 
 def with_figures(text, record):
     "The table of chapters with seconds, and with the figure beside its baseline"
-    cells, lines = dict(figures(record)), text.splitlines()
+    cells = {run['chapter']: chapter_cells(run) for run in record['chapters']}
+    lines = text.splitlines()
     for i, line in enumerate(lines):
         chapter = re.match(r'\| \[.*?\]\(nbs/(\w+)\.ipynb\)', line)
-        if chapter: extra = cells.get(chapter[1], ['']*2)
-        elif line.startswith('| chapter |'): extra = ['seconds', 'its figure (and the simplest thing)']
+        if chapter: extra = cells.get(chapter[1], ['', ''])
+        elif line.startswith('| chapter |'): extra = ['seconds', 'its figure (the simplest thing)']
         elif line.startswith('|---') and lines[i-1].startswith('| chapter |'): extra = ['---']*2
         else: continue
         lines[i] = f'{line} {" | ".join(extra)} |'
-    m = record['machine']
-    note = f'\nMeasured by `{record["command"]}` on {record["date"]}: {record["seconds"]:.0f} seconds in all on {m["cores"]} cores' \
-        f'{" and "+m["gpu"] if m["gpu"] else ""}, with fastai {record["versions"]["fastai"]} and PyTorch {record["versions"]["torch"]}.'
-    return '\n'.join([*lines, note])
+    machine, versions = record['machine'], record['versions']
+    gpu = f' and {machine["gpu"]}' if machine['gpu'] else ''
+    note = f'Measured by `{record["command"]}` on {record["date"]}: {record["seconds"]:.0f} ' \
+        f'seconds in all on {machine["cores"]} cores{gpu}, with fastai {versions["fastai"]} and ' \
+        f'PyTorch {versions["torch"]}.'
+    return '\n'.join([*lines, '', note])
 
 
 def ladder(record, file, again):
-    "Accuracy of each method with few labels and with more: mean over repetitions, lowest and highest"
-    found = {name: methods for name, methods in record['figures'].items() if name.endswith('labels')}
+    "Accuracy of each method with few labels and with more: mean over repetitions, and the range"
+    figures = record['figures']
+    columns = {name: methods for name, methods in figures.items() if name.endswith('labels')}
+
     def shown(a): return f'{a["mean"]:.1%} ({a["lowest"]:.1%} to {a["highest"]:.1%})'
-    methods = next(iter(found.values()))
-    rows = [f'| {name} | {" | ".join(shown(column[name]) for column in found.values())} |' for name in methods]
-    note = f'\nMean, lowest and highest of {len(methods["larger class"]["each"])} {again} on {record["figures"]["test_reviews"]:,} test reviews: ' \
-        f'`{record["command"]}` on {record["date"]}, figures in [results](results/{file}).'
-    return '\n'.join([f'| accuracy with | {" | ".join(found)} |', '|---'*(len(found)+1) + '|', *rows, note])
+
+    methods = next(iter(columns.values()))
+    rows = [[name, *(shown(column[name]) for column in columns.values())] for name in methods]
+    head = [['accuracy with', *columns], ['---']*(len(columns) + 1)]
+    table = [f'| {" | ".join(row)} |' for row in head + rows]
+    draws = len(methods['larger class']['each'])
+    note = f'Mean, lowest and highest of {draws} {again} on {figures["test_reviews"]:,} test ' \
+        f'reviews: `{record["command"]}` on {record["date"]}, figures in [results](results/{file}).'
+    return '\n'.join([*table, '', note])
 
 
 def on_colab(record):
     "What an installation on Colab does, and what ran on its versions"
     added = ', '.join(f'`{name}`' for name in record['added'])
-    text = f'An installation replaces {"nothing" if not record["replaced"] else ", ".join(record["replaced"])} of what Colab shipped in ' \
-        f'{record["month"]}: {len(record["kept"])} packages that the course needs were there and stay, new {"are" if len(record["added"]) > 1 else "is"} {added}.'
+    replaced = ', '.join(record['replaced']) or 'nothing'
+    are = 'are' if len(record['added']) > 1 else 'is'
+    text = f'An installation replaces {replaced} of what Colab shipped in {record["month"]}: ' \
+        f'{len(record["kept"])} packages that the course needs were there and stay, ' \
+        f'new {are} {added}.'
     if run := record.get('run'):
         v = run['versions']
-        text += f' All chapters ran on those versions (Python {v["python"]}, fastai {v["fastai"]}, PyTorch {v["torch"]}, pandas {v["pandas"]}, ' \
-            f'NumPy {v["numpy"]}) {"on a GPU" if run["machine"]["gpu"] else "without a GPU"} in {run["seconds"]:.0f} seconds, and chapter 4 alone in an empty folder.'
-    return text + f' Measured by `tools/colab.py` on {record["date"]}; its command and its figures stand in [results](results/{COLAB.name}).'
+        where = 'on a GPU' if run['machine']['gpu'] else 'without a GPU'
+        text += f' All chapters ran on those versions (Python {v["python"]}, fastai ' \
+            f'{v["fastai"]}, PyTorch {v["torch"]}, pandas {v["pandas"]}, NumPy {v["numpy"]}) ' \
+            f'{where} in {run["seconds"]:.0f} seconds, and chapter 4 alone in an empty folder.'
+    return text + f' Measured by `tools/colab.py` on {record["date"]}; its command and its ' \
+        f'figures stand in [results](results/{COLAB.name}).'
+
+
+# What stands in nbs/index.ipynb for a table or a paragraph: the record, and how it is told.
+MARKS = {
+    'ladder': (LADDER, partial(ladder, file=LADDER.name, again='seeds')),
+    'two-cores': (TWO_CORES, partial(ladder, file=TWO_CORES.name, again='draws')),
+    'colab': (COLAB, on_colab),
+}
 
 
 def outputs(cell):
     "What a cell shows, as text"
-    shown = [''.join(out.get('data', {}).get('text/plain', out.get('text', ''))) for out in cell.outputs]
-    return ''.join(f'\n\n```\n{text.rstrip()}\n```' for text in shown)
+    data = [out.get('data', {}).get('text/plain', out.get('text', '')) for out in cell.outputs]
+    return ''.join(f'\n\n```\n{"".join(text).rstrip()}\n```' for text in data)
+
+
+def cell_text(cell):
+    "A cell of the notebook as a part of README.md"
+    if cell.cell_type == 'code': return f'```python\n{cell.source}\n```' + outputs(cell)
+    text = re.sub(r'\]\(([^)\s]+)\)', relink, cell.source)
+    for mark, (path, say) in MARKS.items():
+        if path.exists(): text = text.replace(f'<!-- {mark} -->', say(read(path)))
+    if RESULTS.exists() and text.startswith('| chapter |'): return with_figures(text, read(RESULTS))
+    return text
 
 
 def readme():
     "The text of README.md"
-    record = json.loads(RESULTS.read_text(encoding='utf-8')) if RESULTS.exists() else None
-    made = {'ladder': (LADDER, partial(ladder, file=LADDER.name, again='seeds')), 'two-cores': (TWO_CORES, partial(ladder, file=TWO_CORES.name, again='draws')),
-            'colab': (COLAB, on_colab)}
-    parts = []
-    for cell in nbformat.read(ROOT/'nbs/index.ipynb', as_version=4).cells:
-        if re.match(r'#\|\s*(hide|default_exp)', cell.source): continue
-        if cell.cell_type == 'code': text = f'```python\n{cell.source}\n```' + outputs(cell)
-        else: text = re.sub(r'\]\(([^)\s]+)\)', relink, cell.source)
-        for mark, (path, say) in made.items():
-            if path.exists(): text = text.replace(f'<!-- {mark} -->', say(json.loads(path.read_text(encoding='utf-8'))))
-        parts.append(with_figures(text, record) if record and text.startswith('| chapter |') else text)
-    return NOTICE+'\n\n'.join(parts)+'\n'
+    cells = nbformat.read(ROOT/'nbs/index.ipynb', as_version=4).cells
+    shown = [cell for cell in cells if not re.match(r'#\|\s*(hide|default_exp)', cell.source)]
+    return NOTICE + '\n\n'.join(cell_text(cell) for cell in shown) + '\n'
 
 
-if __name__ == '__main__':
-    path, text = ROOT/'README.md', readme()
-    if '--check' not in sys.argv: path.write_text(text, encoding='utf-8')
-    elif not path.exists() or path.read_text(encoding='utf-8') != text: sys.exit('README.md is not what nbs/index.ipynb says')
+if __name__ == '__main__': (ROOT/'README.md').write_text(readme(), encoding='utf-8')

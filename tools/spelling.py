@@ -1,4 +1,4 @@
-"Check the spelling of what people read: the sources of the notebooks, the package, the tests, the documents"
+"Check the spelling of what people read: notebooks without outputs, the package, tests, documents"
 import shutil
 import subprocess
 import sys
@@ -6,8 +6,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import nbformat
+import stamp
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = stamp.ROOT
+PLAIN = ['textgraft', 'tests', 'tools', 'site', 'images', 'bench', 'Makefile']
 
 
 def sources(
@@ -17,10 +19,16 @@ def sources(
     return '\n\n'.join(cell.source for cell in nbformat.read(path, as_version=4).cells)+'\n'
 
 
-with TemporaryDirectory() as folder:
-    for path in ROOT.glob('nbs/**/[!.]*.ipynb'):
-        if '.ipynb_checkpoints' not in path.parts: (Path(folder)/f'{path.stem}.ipynb.txt').write_text(sources(path), encoding='utf-8')
-    config = ['--config', ROOT/'pyproject.toml', '--format', 'brief']
-    plain = [ROOT/name for name in ['textgraft', 'tests', 'tools', 'images', 'bench', 'Makefile'] if (ROOT/name).exists()]
+def main():
+    "The exit status of typos over all of it"
     typos = shutil.which('typos', path=Path(sys.executable).parent) or 'typos'
-    sys.exit(subprocess.run([typos, *config, folder, *plain, *ROOT.glob('*.md')]).returncode)
+    plain = [*(ROOT/name for name in PLAIN), *ROOT.glob('*.md')]
+    with TemporaryDirectory() as folder:
+        for path in [*stamp.notebooks(), ROOT/'nbs/index.ipynb']:
+            name = stamp.place(path).replace('/', '-') + '.txt'
+            (Path(folder)/name).write_text(sources(path), encoding='utf-8')
+        command = [typos, '--config', ROOT/'pyproject.toml', '--format', 'brief', folder, *plain]
+        return subprocess.run(command).returncode
+
+
+if __name__ == '__main__': sys.exit(main())

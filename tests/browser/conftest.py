@@ -3,6 +3,7 @@ import functools
 import http.server
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -17,8 +18,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT/'screenshots'
 BROWSERS = ['chromium', 'chromium-browser', 'google-chrome']
-FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync']
+FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+         '--disable-background-networking', '--disable-component-update', '--disable-sync']
 # All cells are in the page, not only those in view; no question about news; no look at other hosts.
 LAB = {
     'apputils-extension/notification': {'fetchNews': 'false', 'checkForUpdates': False},
@@ -47,8 +48,12 @@ def browser():
 def shot(request):
     "Where to keep a screenshot of this test"
     SHOTS.mkdir(exist_ok=True)
-    name = ''.join(c if c.isalnum() or c in '-_' else '-' for c in request.node.name.removeprefix('test_')).strip('-')
-    return lambda page, what='', **options: page.screenshot(path=SHOTS/f'{name}{what and "-" + what}.png', **options)
+    name = re.sub(r'[^\w-]', '-', request.node.name.removeprefix('test_')).strip('-')
+
+    def take(page, what='', **options):
+        file = f'{name}-{what}.png' if what else f'{name}.png'
+        page.screenshot(path=SHOTS/file, **options)
+    return take
 
 
 @pytest.fixture
@@ -62,10 +67,20 @@ def open_page(browser):
         contexts.append(context)
         page = context.new_page()
         page.faults = []
-        own = tuple(f'{scheme}://{url.split("/")[2]}/' for scheme in ('http', 'ws')) + ('data:', 'blob:')
+        host = url.split('/')[2]
+        own = (f'http://{host}/', f'ws://{host}/', 'data:', 'blob:')
+
+        def on_request(request):
+            if not request.url.startswith(own):
+                page.faults.append(f'request to another host: {request.url}')
+
+        def on_response(response):
+            if response.status < 400: return
+            page.faults.append(f'status {response.status}: {response.url}')
+
         page.on('pageerror', lambda error: page.faults.append(f'script error: {error}'))
-        page.on('request', lambda r: None if r.url.startswith(own) else page.faults.append(f'request to another host: {r.url}'))
-        page.on('response', lambda r: page.faults.append(f'status {r.status}: {r.url}') if r.status >= 400 else None)
+        page.on('request', on_request)
+        page.on('response', on_response)
         page.goto(url)
         return page
     yield opened
@@ -81,7 +96,8 @@ def site():
     "The address of the site that `make site` has built"
     folder = ROOT/'_site/html'
     assert (folder/'index.html').exists(), 'run "make site" first'
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Quiet, directory=folder))
+    handler = functools.partial(Quiet, directory=folder)
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f'http://localhost:{server.server_port}'
     server.shutdown()
@@ -104,12 +120,22 @@ class Lab:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(setting))
         self.url, self.log = f'http://localhost:{port}', (folder/'lab.log').open('w+')
-        env = {**os.environ, 'HOME': str(home), 'JUPYTER_PREFER_ENV_PATH': '1', 'JUPYTERLAB_SETTINGS_DIR': str(home/'settings'),
-            'JUPYTERLAB_WORKSPACES_DIR': str(home/'workspaces'), 'TEXTGRAFT_SIZE': 'small', 'TEXTGRAFT_HOME': str(home/'textgraft')}
-        self.process = subprocess.Popen([sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', f'--port={port}',
-            '--ServerApp.ip=127.0.0.1', '--IdentityProvider.token=', '--ServerApp.disable_check_xsrf=True',
-            f'--ServerApp.root_dir={folder}',
-            '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate'], env=env, stderr=self.log)
+        own = {
+            'HOME': str(home),
+            'JUPYTER_PREFER_ENV_PATH': '1',
+            'JUPYTERLAB_SETTINGS_DIR': str(home/'settings'),
+            'JUPYTERLAB_WORKSPACES_DIR': str(home/'workspaces'),
+            'TEXTGRAFT_SIZE': 'small',
+            'TEXTGRAFT_HOME': str(home/'textgraft'),
+        }
+        options = [
+            '--no-browser', '--allow-root', f'--port={port}', '--ServerApp.ip=127.0.0.1',
+            f'--ServerApp.root_dir={folder}', '--IdentityProvider.token=',
+            '--ServerApp.disable_check_xsrf=True',
+            '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate',
+        ]
+        command = [sys.executable, '-m', 'jupyterlab', *options]
+        self.process = subprocess.Popen(command, env={**os.environ, **own}, stderr=self.log)
 
     def ask(self, path):
         with urllib.request.urlopen(self.url + path, timeout=5) as answer: return json.load(answer)
@@ -132,7 +158,9 @@ class Lab:
 
     def stop_kernels(self):
         for session in self.ask('/api/sessions'):
-            urllib.request.urlopen(urllib.request.Request(f'{self.url}/api/sessions/{session["id"]}', method='DELETE'), timeout=30)
+            address = f'{self.url}/api/sessions/{session["id"]}'
+            request = urllib.request.Request(address, method='DELETE')
+            urllib.request.urlopen(request, timeout=30)
 
 
 @pytest.fixture(scope='session')

@@ -7,9 +7,16 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]/'site'))
 import check  # noqa: E402
 
-GOOD = {'index.html': '<h1 id="top">A</h1><a href="b/b.html#x">b</a><a href="https://example.org">elsewhere</a><img src="p.svg" alt="p">',
-    'b/b.html': '<p id="x"></p><a href="../index.html#top">a</a><link rel="stylesheet" href="../s.css"><script src="../s.js?v=1"></script>',
-    'p.svg': '<svg/>', 's.css': 'a { background: url("p.svg"), url(data:image/png;base64,AA) }', 's.js': 'fetch("b/b.html") // https://example.org'}
+GOOD = {
+    'index.html': '<h1 id="top">A</h1><a href="b/b.html#x">b</a><img src="p.svg" alt="p">'
+                  '<a href="https://example.org">elsewhere</a>',
+    'b/b.html': '<p id="x"></p><a href="../index.html#top">a</a><script src="../s.js?v=1"></script>'
+                '<link rel="stylesheet" href="../s.css">',
+    'p.svg': '<svg/>',
+    's.css': 'a { background: url("p.svg"), url(data:image/png;base64,AA) }',
+    's.js': 'fetch("b/b.html") // https://example.org',
+}
+AWAY = 'https://example.org'
 
 
 @pytest.mark.parametrize('page, text, fault', [
@@ -18,13 +25,13 @@ GOOD = {'index.html': '<h1 id="top">A</h1><a href="b/b.html#x">b</a><a href="htt
     ('index.html', '<a href="b/b.html#y">y</a>', 'no anchor b/b.html#y'),
     ('index.html', '<a href="#y">y</a>', 'no anchor #y'),
     ('index.html', '<img src="q.svg" alt="q">', 'no file q.svg'),
-    ('index.html', '<img src="https://example.org/q.svg" alt="q">', 'loads https://example.org/q.svg'),
+    ('index.html', f'<img src="{AWAY}/q.svg" alt="q">', f'loads {AWAY}/q.svg'),
     ('index.html', '<img src="p.svg">', 'no alt text for p.svg'),
     ('index.html', '<img src="p.svg" alt="p.svg">', 'no alt text for p.svg'),
     ('index.html', '<script src="//example.org/s.js"></script>', 'loads //example.org/s.js'),
-    ('index.html', '<link rel="preconnect" href="https://example.org">', 'loads https://example.org'),
-    ('index.html', '<style>@import "https://example.org/s.css";</style>', 'loads https://example.org/s.css'),
-    ('s.css', '@font-face { src: url(https://example.org/f.woff2) }', 'loads https://example.org/f.woff2'),
+    ('index.html', f'<link rel="preconnect" href="{AWAY}">', f'loads {AWAY}'),
+    ('index.html', f'<style>@import "{AWAY}/s.css";</style>', f'loads {AWAY}/s.css'),
+    ('s.css', f'@font-face {{ src: url({AWAY}/f.woff2) }}', f'loads {AWAY}/f.woff2'),
     ('s.css', 'a { background: url(none.png) }', 'no file none.png'),
     ('s.js', 'fetch("https://example.org/x")', 'may load from another host'),
 ])

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted(path.name for path in (ROOT/'nbs').glob('[0-9]*.ipynb'))
-# Remembers each kind of output that was ever in the page: a progress bar is gone when training ends.
+# Remembers each kind of output that was ever in the page: a progress bar goes when training ends.
 WATCH = '''
 window.seen = {};
 new MutationObserver(() => {
@@ -20,8 +20,9 @@ new MutationObserver(() => {
 
 def tables_of(nb):
     "The HTML of all tables that a notebook shows"
-    data = [output.get('data', {}) for cell in nb.cells if cell.cell_type == 'code' for output in cell.outputs]
-    return [html for html in (''.join(each.get('text/html', '')) for each in data) if '<table' in html]
+    outputs = [output for cell in nb.cells for output in cell.get('outputs', [])]
+    html = [''.join(output.get('data', {}).get('text/html', '')) for output in outputs]
+    return [each for each in html if '<table' in each]
 
 
 def run_all(page, lab):
@@ -33,8 +34,11 @@ def run_all(page, lab):
     page.evaluate(WATCH)
     page.get_by_role('menuitem', name='Run', exact=True).click()
     page.get_by_text('Run All Cells', exact=True).click()
-    page.wait_for_selector('.jp-InputPrompt:text-matches("\\\\[(\\\\d+|\\\\*)\\\\]")', timeout=30_000)
-    page.wait_for_function("![...document.querySelectorAll('.jp-InputPrompt')].some(e => e.innerText.includes('*'))", timeout=900_000)
+    begun = '.jp-InputPrompt:text-matches("\\\\[(\\\\d+|\\\\*)\\\\]")'
+    page.wait_for_selector(begun, timeout=30_000)
+    prompts = "[...document.querySelectorAll('.jp-InputPrompt')]"
+    done = f"!{prompts}.some(e => e.innerText.includes('*'))"
+    page.wait_for_function(done, timeout=900_000)
     lab.until(lab.idle, 60, 'end of the last cell')
 
 
@@ -64,14 +68,19 @@ def test_chapter_runs(name, lab, open_page, shot):
         shot(page, 'last')
         lab.stop_kernels()
     code = [cell for cell in nb.cells if cell.cell_type == 'code' and cell.source.strip()]
-    errors = [f'{o.ename}: {o.evalue}' for cell in code for o in cell.outputs if o.output_type == 'error']
-    assert not errors and all(cell.execution_count for cell in code)
-    assert not [fault for fault in page.faults if 'script error' in fault or 'another host' in fault]
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [f'{o.ename}: {o.evalue}' for o in outputs if o.output_type == 'error']
+    assert all(cell.execution_count for cell in code)
+    assert not [fault for fault in page.faults if fault.startswith(('script error', 'request to'))]
     tables, seen = tables_of(nb), page.evaluate('window.seen')
     assert page.locator('.jp-OutputArea-output table').count() >= len(tables) > 0
-    trains = any('train_loss' in html for html in tables_of(nbformat.read(ROOT/'nbs'/name, as_version=4)))
-    assert any('train_loss' in html for html in tables) == trains and seen.get('progress', False) >= trains and seen['table']
-    broken = page.evaluate("[...document.querySelectorAll('.jp-Notebook img')].filter(i => !i.complete || !i.naturalWidth).map(i => i.alt)")
-    assert not broken
-    plain = [o for cell in code for o in cell.outputs if 'data' in o and re.search(r'<IPython|epoch +train_loss', json.dumps(o.data))]
-    assert not [o for o in plain if 'text/html' not in o.data], 'a table or bar that is shown as plain text'
+    published = tables_of(nbformat.read(ROOT/'nbs'/name, as_version=4))
+    trains = any('train_loss' in html for html in published)
+    assert any('train_loss' in html for html in tables) == trains
+    assert seen['table'] and (seen.get('progress') or not trains)
+    pictures = "[...document.querySelectorAll('.jp-Notebook img')]"
+    assert not page.evaluate(
+        f'{pictures}.filter(i => !i.complete || !i.naturalWidth).map(i => i.alt)')
+    data = [output.data for output in outputs if 'data' in output]
+    plain = [each for each in data if re.search(r'<IPython|epoch +train_loss', json.dumps(each))]
+    assert all('text/html' in each for each in plain), 'a table or bar shown as plain text'

@@ -5,20 +5,25 @@ from pathlib import Path
 import pytest
 
 HTML = Path(__file__).resolve().parents[2]/'_site/html'
-PAGES = sorted(path.relative_to(HTML).as_posix() for path in HTML.rglob('*.html') if '_static' not in path.parts)
+PAGES = sorted(path.relative_to(HTML).as_posix() for path in HTML.rglob('*.html'))
+PAGES = [page for page in PAGES if '_static' not in page]
 CHAPTERS = [page for page in PAGES if page[:2].isdigit()]
-wide_or_narrow = pytest.mark.parametrize('width', [1200, 390], ids=['desk', 'phone']) # names without digits: ONLY=00 is a chapter
+OTHERS = ['library/fastai_fixes.html', 'course/runner.html', 'api/textgraft.batching.html']
+# Names without digits: ONLY=00 is a chapter.
+wide_or_narrow = pytest.mark.parametrize('width', [1200, 390], ids=['desk', 'phone'])
 
 
 def settle(page):
     "Wait until all pictures, also those further down, are there"
-    page.evaluate("document.querySelectorAll('img[loading=lazy]').forEach(img => img.loading = 'eager')")
+    lazy = "document.querySelectorAll('img[loading=lazy]')"
+    page.evaluate(lazy + ".forEach(img => img.loading = 'eager')")
     page.wait_for_load_state('networkidle')
 
 
 def too_wide(page):
     "By how many pixels the page can be pushed to the side"
-    return page.evaluate('document.scrollingElement.scrollWidth - document.documentElement.clientWidth')
+    widths = 'document.scrollingElement.scrollWidth - document.documentElement.clientWidth'
+    return page.evaluate(widths)
 
 
 @wide_or_narrow
@@ -34,7 +39,7 @@ def test_page(name, width, site, open_page):
 
 @wide_or_narrow
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
-@pytest.mark.parametrize('name', ['index.html', *CHAPTERS, 'library/fastai_fixes.html', 'api/textgraft.batching.html'])
+@pytest.mark.parametrize('name', ['index.html', *CHAPTERS, *OTHERS])
 def test_looks(name, width, scheme, site, open_page, shot):
     page = open_page(f'{site}/{name}', width, color_scheme=scheme)
     settle(page)
@@ -49,7 +54,7 @@ def test_looks(name, width, scheme, site, open_page, shot):
 
 @wide_or_narrow
 def test_reader_finds_the_way(width, site, open_page, shot):
-    "From the first page through the chapters, by the links at their ends and by the list at the side"
+    "Through the chapters by the links at their ends, and by the list at the side"
     page = open_page(f'{site}/index.html', width)
     for chapter in CHAPTERS:
         page.locator('a.right-next').click()
@@ -99,11 +104,13 @@ def test_folded_answers_open(site, open_page):
 @pytest.mark.parametrize('name', CHAPTERS)
 def test_lit_stage_is_in_view_on_a_phone(name, site, open_page):
     svg = (HTML/f'_images/map-{name[:2]}.svg').read_text(encoding='utf-8')
-    lit = [float(x) for x in re.findall(r'[MC ](-?[\d.]+),', re.search(r'fill="#1d4ed8"[^>]* d="([^"]+)"', svg)[1])]
+    outline = re.search(r'fill="#1d4ed8"[^>]* d="([^"]+)"', svg)[1]
+    lit = [float(x) for x in re.findall(r'[MC ](-?[\d.]+),', outline)]
     wide = float(re.search(r'viewBox="[\d.]+ [\d.]+ ([\d.]+)', svg)[1])
     page = open_page(f'{site}/{name}', 390)
     settle(page)
-    left, width = page.evaluate("(r => [r.left, r.width])(document.querySelector('img[src*=\"/map-\"]').getBoundingClientRect())")
+    box = "document.querySelector('img[src*=\"/map-\"]').getBoundingClientRect()"
+    left, width = page.evaluate(f'(r => [r.left, r.width])({box})')
     assert 0 <= left + width*min(lit)/wide and left + width*max(lit)/wide <= 390
 
 

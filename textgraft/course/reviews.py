@@ -10,7 +10,7 @@ import hashlib
 import json
 from random import Random
 
-from ..corpus import Corpus, from_folder, imdb
+from ..corpus import Corpus, imdb
 from .grammar import Recipe, write_review
 from .settings import Settings
 
@@ -31,7 +31,8 @@ def small_reviews(
         rng = Random(f'{seed} {part}')
         labels = sorted((i % 2 for i in range(n)), key=lambda _: rng.random())
         texts = [write_review(label, rng, recipe or Recipe()) for label in labels]
-        parts.append(pd.DataFrame({'text': texts, 'label': [('neg', 'pos')[label] for label in labels]}))
+        names = [('neg', 'pos')[label] for label in labels]
+        parts.append(pd.DataFrame({'text': texts, 'label': names}))
     return Corpus('generated reviews', parts[0], parts[1], parts[2][['text']])
 
 # %% ../../nbs/course/reviews.ipynb #a65027fc
@@ -40,10 +41,12 @@ def load_corpus(
 )->Corpus: # The same one in every chapter
     "The corpus of a run: generated, from `cfg.data`, or fastai's download"
     wanted = dict(train=cfg.train, test=cfg.test, unlabelled=cfg.unlabelled, seed=cfg.seed)
-    if cfg.data is None and cfg.name == 'small': return small_reviews(cfg.train, cfg.test, cfg.unlabelled, cfg.seed)
+    if cfg.data is None and cfg.name == 'small':
+        return small_reviews(cfg.train, cfg.test, cfg.unlabelled, cfg.seed)
     if cfg.data is None: return imdb().sample(**wanted)
-    if cfg.data.is_dir(): return from_folder(cfg.data).sample(**wanted)
+    if cfg.data.is_dir(): return Corpus.from_folder(cfg.data).sample(**wanted)
     with open(cfg.data, 'rb') as archive: mark = hashlib.file_digest(archive, 'sha256')
     mark.update(json.dumps(wanted).encode())
-    kept = cfg.stages/f'corpus-{mark.hexdigest()[:16]}.json'
-    return Corpus.load(kept) if kept.exists() else Corpus.load(from_folder(cfg.data).sample(**wanted).save(kept))
+    kept = cfg.stages/f'corpus-{mark.hexdigest()[:16]}'
+    if not kept.exists(): Corpus.from_folder(cfg.data).sample(**wanted).save(kept)
+    return Corpus.load(kept)

@@ -6,7 +6,7 @@
 __all__ = ['SMALL', 'TEST', 'CPU', 'FULL', 'SIZES', 'LMSettings', 'ClassifierSettings', 'GPT2Settings', 'Settings',
            'choose_settings']
 
-# %% ../../nbs/course/settings.ipynb #a42ffc6f
+# %% ../../nbs/course/settings.ipynb #8b1692f5
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,7 +49,7 @@ class GPT2Settings:
     context:int # Tokens that it can look back on
     steps:int # Training steps
 
-# %% ../../nbs/course/settings.ipynb #3bb909cd
+# %% ../../nbs/course/settings.ipynb #b1ad0f57
 @dataclass(frozen=True)
 class Settings:
     "The numbers that differ between a laptop run and a GPU run"
@@ -65,14 +65,15 @@ class Settings:
     clas:ClassifierSettings # Chapter 4
     gpt2:GPT2Settings # Chapter 5
     seed:int = 42 # Where all randomness starts
-    data:Path|None = None # Real reviews: a folder or an archive; None: generated or fastai's download
-    stages:Path = Path(os.path.expanduser('~/.textgraft/stages')) # Where long stages save what they made
+    data:Path|None = None # Real reviews: a folder or an archive; None: generated or downloaded
+    stages:Path = Path('~/.textgraft/stages').expanduser() # Where long stages are saved
     device:str = 'cpu' # `'cuda'` where there is a GPU
 
     def changed(self, **changes):
-        "A copy with other numbers; those of a section as a dict: `cfg.changed(seeds=2, lm=dict(epochs=1))`"
-        parts = {k: replace(getattr(self, k), **v) if isinstance(v, dict) else v for k, v in changes.items()}
-        return replace(self, **parts)
+        "A copy with other numbers; those of a section as a dict: `cfg.changed(lm=dict(epochs=1))`"
+        for name, value in changes.items():
+            if isinstance(value, dict): changes[name] = replace(getattr(self, name), **value)
+        return replace(self, **changes)
 
 # %% ../../nbs/course/settings.ipynb #51437778
 SMALL = Settings(
@@ -101,18 +102,31 @@ FULL = Settings(
 # %% ../../nbs/course/settings.ipynb #230c69fd
 SIZES = {s.name: s for s in [SMALL, CPU, FULL]}
 
+def _sized(
+    size:str|None, # What somebody chose; None: nobody did
+    device:str, # What there is
+    data:Path|None, # Real reviews
+)->Settings: # Still without data and device
+    "The numbers of a size, and which size it is where nobody chose"
+    if size is None:
+        if os.environ.get('IN_TEST'): return TEST
+        if device == 'cuda': return FULL
+        return CPU if data else SMALL
+    if size not in SIZES:
+        raise ValueError(f'there is no size {size!r}; choose one of {", ".join(SIZES)}')
+    return SIZES[size]
+
 def choose_settings(
-    size:str|None=None, # `'small'`, `'cpu'` or `'full'`; None: TEXTGRAFT_SIZE, else what this machine can do
+    size:str|None=None, # `'small'`, `'cpu'`, `'full'`; None: TEXTGRAFT_SIZE, else what fits here
     data:str|Path|None=None, # Folder or archive of real reviews; None: TEXTGRAFT_DATA
 )->Settings: # The numbers for this run
     "Choose the settings; the one place that reads the environment and asks for the device"
     import torch
-    gpu, data = torch.cuda.is_available(), data or os.environ.get('TEXTGRAFT_DATA')
-    in_test, named = bool(os.environ.get('IN_TEST')), size or os.environ.get('TEXTGRAFT_SIZE')
-    size = named or ('small' if in_test else 'full' if gpu else 'cpu' if data else 'small')
-    if size not in SIZES: raise ValueError(f'there is no size {size!r}; choose one of {", ".join(SIZES)}')
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    data = data or os.environ.get('TEXTGRAFT_DATA')
     data = Path(data).expanduser().resolve() if data else None
-    if data and not data.exists(): raise FileNotFoundError(f'no reviews at {data}: name a folder or an archive')
+    if data and not data.exists():
+        raise FileNotFoundError(f'no reviews at {data}: name a folder or an archive')
     home = Path(os.environ.get('TEXTGRAFT_HOME', '~/.textgraft')).expanduser().resolve()
-    cfg = TEST if in_test and not named else SIZES[size]
-    return replace(cfg, data=data, stages=home/'stages', device='cuda' if gpu else 'cpu')
+    cfg = _sized(size or os.environ.get('TEXTGRAFT_SIZE'), device, data)
+    return replace(cfg, data=data, stages=home/'stages', device=device)

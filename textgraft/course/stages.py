@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['articles_lm', 'general_stage', 'general_lm', 'stage_of', 'review_lm']
 
-# %% ../../nbs/course/stages.ipynb #8c24ceca
+# %% ../../nbs/course/stages.ipynb #ad3cc8db
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import textgraft
@@ -17,20 +16,20 @@ from .grammar import small_articles
 from .settings import Settings
 from ..library.ids_on_disk import cached_ids
 from ..library.storage import fingerprint
+from ..library.training import fit_resumable
 from textgraft.lm_finetune import (
     LanguageModel,
     carry_over,
     finetune_lm,
     lm_learner,
-    load_lm,
     new_lm,
-    save_lm,
     split_texts,
-    wikitext_lm,
 )
 from ..tokenization import Vocab, tokenize
 
 # %% ../../nbs/course/stages.ipynb #00419018
+def _sizes(cfg): return cfg.lm.emb, cfg.lm.hidden, cfg.lm.layers, cfg.lm.drop
+
 def articles_lm(
     cfg:Settings, # Sizes and seed
     backwards:bool=False, # Read them from their end
@@ -41,9 +40,10 @@ def articles_lm(
     tokens = tokenize(texts)
     vocab = Vocab.from_tokens(tokens, min_freq=2)
     ids, valid = ([vocab.encode(t) for t in part] for part in (tokens, tokenize(valid_texts)))
-    lm = new_lm(vocab, cfg.lm.emb, cfg.lm.hidden, cfg.lm.layers, cfg.lm.drop, backwards, cfg.seed)
-    dls = lm_dataloaders(ids, valid, vocab, bs=cfg.lm.bs, seq_len=cfg.lm.seq_len, seed=cfg.seed, backwards=backwards)
-    lm_learner(lm, dls, quiet=quiet).fit_one_cycle(cfg.lm.general_epochs, cfg.lm.lr)
+    lm = new_lm(vocab, *_sizes(cfg), backwards, cfg.seed)
+    dls = lm_dataloaders(ids, valid, vocab, cfg.lm.bs, cfg.lm.seq_len, cfg.seed, backwards)
+    fit_resumable(lm_learner(lm, dls, quiet=quiet), cfg.lm.general_epochs, cfg.lm.lr)
+    lm.config['texts_read'] = len(ids)
     return lm
 
 # %% ../../nbs/course/stages.ipynb #b8376127
@@ -62,23 +62,27 @@ def general_lm(
     backwards:bool=False, # Read texts from their end
     quiet:bool=False, # Show no table
 )->LanguageModel: # A start for fine-tuning
-    "What has read general English: WikiText-103 at full size, our articles else (kept as a stage)"
-    if cfg.name == 'full': return wikitext_lm(cfg.lm.drop, backwards)
+    "What has read general English: WikiText-103 at full size, our articles else (as a stage)"
+    if cfg.name == 'full': return LanguageModel.pretrained(backwards, drop_mult=cfg.lm.drop)
     folder, about = general_stage(cfg, backwards)
-    if not folder.exists(): save_lm(articles_lm(cfg, backwards, quiet), folder, about)
-    return load_lm(folder, about)
+    if not folder.exists(): articles_lm(cfg, backwards, quiet).save(folder, about)
+    return LanguageModel.load(folder, about)
 
 # %% ../../nbs/course/stages.ipynb #b33bb1a6
+def _may_read(cfg, corpus):
+    "What the language model may read: no test review, unless the settings say so"
+    return corpus.texts(test=cfg.lm.read_test)
+
 def stage_of(
     cfg:Settings, # Sizes, seed, and the folder for stages
     corpus:Corpus, # What is read
     backwards:bool=False, # Read from the end
 )->tuple[Path, dict]: # The folder of the stage, and what it is made from
-    "Where the fine-tuned language model of this run is kept: other texts or settings, another folder"
+    "Where the language model of this run is kept: other texts or settings, another folder"
     general = 'WikiText-103' if cfg.name == 'full' else general_stage(cfg, backwards)[0].name
     about = asdict(cfg.lm) | dict(
         min_freq=cfg.min_freq, max_vocab=cfg.max_vocab, seed=cfg.seed, corpus=corpus.name,
-        texts=fingerprint(corpus.lm_texts(cfg.lm.read_test))[:12], general=general,
+        texts=fingerprint(_may_read(cfg, corpus))[:12], general=general,
         backwards=backwards, version=textgraft.__version__)
     return cfg.stages/f'lm-{cfg.name}-{fingerprint(about)[:12]}', about
 
@@ -91,12 +95,16 @@ def review_lm(
 )->LanguageModel: # Fine-tuned on the corpus
     "The fine-tuned language model: from its stage, or made now"
     folder, about = stage_of(cfg, corpus, backwards)
-    if folder.exists(): return load_lm(folder, about)
-    kept, (texts, valid_texts) = folder.with_suffix('.kept'), split_texts(corpus.lm_texts(cfg.lm.read_test), seed=cfg.seed)
-    ids = cached_ids(texts, kept/'train.ids', None, cfg.min_freq, cfg.max_vocab, progress=not quiet)
+    if folder.exists(): return LanguageModel.load(folder, about)
+    kept = folder.with_suffix('.kept')
+    texts, valid_texts = split_texts(_may_read(cfg, corpus), seed=cfg.seed)
+    words = dict(min_freq=cfg.min_freq, max_vocab=cfg.max_vocab)
+    ids = cached_ids(texts, kept/'train.ids', progress=not quiet, **words)
     valid_ids = cached_ids(valid_texts, kept/'valid.ids', ids.vocab, progress=not quiet)
-    new = partial(new_lm, ids.vocab, cfg.lm.emb, cfg.lm.hidden, cfg.lm.layers, cfg.lm.drop, backwards, cfg.seed)
-    lm = carry_over(general_lm(cfg, backwards, quiet), ids.vocab) if cfg.lm.pretrained else new()
-    finetune_lm(lm, ids, valid_ids, cfg.lm.epochs, cfg.lm.lr, frozen_epochs=int(cfg.lm.pretrained), frozen_lr=cfg.lm.lr, bs=cfg.lm.bs,
-                seq_len=cfg.lm.seq_len, seed=cfg.seed, folder=kept, quiet=quiet, sampled=cfg.lm.sampled, bf16=cfg.lm.bf16)
-    return save_lm(lm, folder, about) and lm
+    if cfg.lm.pretrained: lm = carry_over(general_lm(cfg, backwards, quiet), ids.vocab)
+    else: lm = new_lm(ids.vocab, *_sizes(cfg), backwards, cfg.seed)
+    finetune_lm(
+        lm, ids, valid_ids, cfg.lm.epochs, cfg.lm.lr, int(cfg.lm.pretrained), cfg.lm.bs,
+        cfg.lm.seq_len, cfg.seed, kept, quiet, cfg.lm.sampled, cfg.lm.bf16)
+    lm.save(folder, about)
+    return lm

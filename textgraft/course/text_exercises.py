@@ -14,6 +14,7 @@ from ..batching import padding_share, row_starts
 from ..corpus import Corpus, majority_baseline, tfidf_baseline
 from .grammar import Recipe
 from .reviews import small_reviews
+from ..library.splits import same_text
 from textgraft.tokenization import (
     BOS,
     MAJ,
@@ -30,6 +31,14 @@ import numpy as np
 import pandas as pd
 
 # %% ../../nbs/course/text_exercises.ipynb #ffa58bde
+def _as_number(
+    answer:object, # What a reader gave as a number
+)->float|None: # None where it is none
+    "A number of any kind: Python's, NumPy's, an array of one"
+    if isinstance(answer, (str, bytes, bool)): return None
+    try: return float(answer)
+    except (TypeError, ValueError): return None
+
 def check_majority(
     train:list[str], # Labels of the training texts
     test:list[str], # Labels of the test texts
@@ -37,11 +46,17 @@ def check_majority(
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 1: how often is the majority baseline right?"
     if answer is None: return 'not attempted'
-    train, test = (pd.Series(labels).value_counts(normalize=True) for labels in (train, test))
-    if abs(answer-test[train.idxmax()]) < 0.005: return 'passed'
-    hint = ('that is its share in training, but accuracy is measured on the test texts' if abs(answer-train.max()) < 0.005 else
-            'it must not look at the test labels to choose its answer' if abs(answer-test.max()) < 0.005 else 'a number from 0 to 1')
-    return f'wrong: expected the share of the test texts that have the most frequent label of training; {hint}'
+    mine = _as_number(answer)
+    if mine is None: return f'wrong: expected a number from 0 to 1, not {answer!r:.60}'
+    in_train = pd.Series(train).value_counts(normalize=True)
+    in_test = pd.Series(test).value_counts(normalize=True)
+    if abs(mine-in_test[in_train.idxmax()]) < 0.005: return 'passed'
+    hint = 'a number from 0 to 1'
+    if abs(mine-in_test.max()) < 0.005: hint = 'it must not look at the test labels to choose its answer'
+    if abs(mine-in_train.max()) < 0.005:
+        hint = 'that is its share in training, but accuracy is measured on the test texts'
+    return ('wrong: expected the share of the test texts that have the most frequent label of '
+            f'training; {hint}')
 
 # %% ../../nbs/course/text_exercises.ipynb #38ce7610
 def check_recipe(
@@ -50,12 +65,19 @@ def check_recipe(
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 2: a corpus for which a hundred labels are enough"
     if recipe is None: return 'not attempted'
-    changed = [name for name, value in asdict(recipe).items() if value != getattr(Recipe(), name)]
-    if len(changed) != 1: return f'wrong: expected one changed entry, not {len(changed)} {changed}; which of them does it?'
-    corpora = [small_reviews(400, 400, 0, seed, recipe) for seed in range(3)]
+    if not isinstance(recipe, Recipe):
+        return f'wrong: expected a recipe, such as Recipe(agreement=1.), not {recipe!r:.60}'
+    standard = asdict(Recipe())
+    changed = [name for name, value in asdict(recipe).items() if value != standard[name]]
+    if len(changed) != 1:
+        return f'wrong: expected one changed entry, not {len(changed)} {changed}; which of them does it?'
+    try: corpora = [small_reviews(400, 400, 0, seed, recipe) for seed in range(3)]
+    except (TypeError, ValueError, IndexError) as error:
+        return f'wrong: expected a value that {changed[0]} can have; no review can be written: {error}'
     score = sum(tfidf_baseline(corpus, 100, seed) for seed, corpus in enumerate(corpora))/3
     if score >= at_least: return 'passed'
-    return f'wrong: expected {at_least:.0%}, {changed[0]} leads to {score:.1%}; how often do 100 reviews show each judging word?'
+    return (f'wrong: expected {at_least:.0%}, {changed[0]} leads to {score:.1%}; how often do 100 '
+            'reviews show each judging word?')
 
 # %% ../../nbs/course/text_exercises.ipynb #0d5d1801
 def check_rule(
@@ -66,10 +88,16 @@ def check_rule(
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 3: judge reviews without having learned"
     if rule is None: return 'not attempted'
+    if not callable(rule): return f'wrong: expected a function of a text, not {rule!r:.60}'
     for text, label in zip(by_hand.text, by_hand.label):
-        if (mine := rule(text)) != label: return f'wrong: expected {label!r} for {text!r}, not {mine!r}; what is denied, what is not said?'
-    score = float(np.mean([rule(text) == label for text, label in zip(corpus.test.text, corpus.test.label)]))
-    return 'passed' if score >= at_least else f'wrong: expected {at_least:.0%}, not {score:.1%}; do you look for every word of the lists?'
+        try: mine = rule(text)
+        except Exception as error: # whatever a reader's function raises
+            return f'wrong: expected {label!r} for {text!r}, not {type(error).__name__}: {error}'
+        if mine != label:
+            return f'wrong: expected {label!r} for {text!r}, not {mine!r}; what is denied, what is not said?'
+    score = float(np.mean([rule(text) for text in corpus.test.text] == corpus.test.label))
+    if score >= at_least: return 'passed'
+    return f'wrong: expected {at_least:.0%}, not {score:.1%}; do you look for every word of the lists?'
 
 # %% ../../nbs/course/text_exercises.ipynb #d10de57b
 def check_corpus(
@@ -77,13 +105,23 @@ def check_corpus(
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 4: a corpus of one's own"
     if corpus is None: return 'not attempted'
+    if not isinstance(corpus, Corpus):
+        return f'wrong: expected what Corpus.from_folder returns, not a {type(corpus).__name__}'
     if len(corpus.classes) < 3: return f'wrong: expected three classes, not {corpus.classes}'
-    fewest = min(min(part.label.value_counts()) for part in (corpus.train, corpus.test))
-    if fewest < 10: return f'wrong: expected ten texts of each class, in train and in test; one has {fewest}'
-    read, test = ({' '.join(text.lower().split()) for text in texts} for texts in (corpus.lm_texts(), corpus.test.text))
-    if read & test: return f'wrong: expected test texts that nobody has read, {len(read & test)} are also in train or unlabelled'
+    counts = [part.label.value_counts().reindex(corpus.classes, fill_value=0)
+              for part in (corpus.train, corpus.test)]
+    fewest = min(count.min() for count in counts)
+    if fewest < 10:
+        return f'wrong: expected ten texts of each class, in train and in test; one has {fewest}'
+    tested = {same_text(text) for text in corpus.test.text}
+    n_read = len(tested & {same_text(text) for text in corpus.texts()})
+    if n_read:
+        return (f'wrong: expected test texts that nobody has read, {n_read} are also in train or '
+                'unlabelled')
     words, guess = tfidf_baseline(corpus), majority_baseline(corpus)
-    return 'passed' if words > guess else f'wrong: expected classes that differ in words, TF-IDF has {words:.0%}, the majority {guess:.0%}'
+    if words > guess: return 'passed'
+    return (f'wrong: expected classes that differ in words, TF-IDF has {words:.0%}, the larger class '
+            f'{guess:.0%}')
 
 # %% ../../nbs/course/text_exercises.ipynb #8ef6b3e7
 def check_tokens(

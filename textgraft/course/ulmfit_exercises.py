@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['hint_for', 'check_perplexity', 'range_test', 'check_rate', 'check_surprise', 'check_head_start', 'check_better_lm',
-           'check_rates', 'check_pool', 'check_enough', 'Polite', 'check_pairs', 'check_labels']
+           'check_rates', 'check_pool', 'check_enough', 'Polite', 'check_pairs', 'plain_accuracies', 'check_labels']
 
 # %% ../../nbs/course/ulmfit_exercises.ipynb #fe218a86
 from collections.abc import Callable
 
-from ..classifier import Classifier
-from ..corpus import Corpus, tfidf_baseline
+from ..classifier import TextClassifier
+from ..corpus import Corpus
 from textgraft.lm_finetune import (
     LanguageModel,
     arrays_of,
@@ -141,6 +141,19 @@ def check_better_lm(
     if got <= at_most: return 'passed'
     return f'wrong: expected a perplexity of at most {at_most:.2f}, not {got:.2f}: more epochs, smaller batches, another rate?'
 
+# %% ../../nbs/course/ulmfit_exercises.ipynb #159d22d3
+def _numbers(answer):
+    "An answer as an array of numbers; None: it is something else"
+    try: return np.asarray(answer, dtype=float)
+    except (TypeError, ValueError, RuntimeError): return None
+
+def _call(mine, *given):
+    "What the reader's function answers, and what is wrong with it: one of the two is None"
+    if not callable(mine): return None, f'wrong: expected a function, not {mine!r:.60}'
+    try: return mine(*given), None
+    except Exception as error: # whatever a reader's function may raise
+        return None, f'wrong: expected an answer, but {type(error).__name__} was raised: {error}'
+
 # %% ../../nbs/course/ulmfit_exercises.ipynb #c4b8090c
 def check_rates(
     layers:int, # LSTM layers
@@ -151,32 +164,46 @@ def check_rates(
     "Chapter 4, exercise 1: discriminative learning rates by hand"
     if answer is None: return 'not attempted'
     right = lr/factor**np.arange(layers+1, -1, -1)
-    said = hint_for(answer, {
+    rates = _numbers(answer)
+    if rates is None or rates.ndim != 1 or not len(rates):
+        return f'wrong: expected {len(right)} rates, not {answer!r:.60}: one for each group'
+    said = hint_for(rates, {
         'passed': [right],
-        'from the embedding up: the top learns fastest': [right[::-1], right[1:][::-1], right[:-1][::-1]],
+        'from the embedding up: the top learns fastest':
+            [right[::-1], right[1:][::-1], right[:-1][::-1]],
         f'the head learns at {lr} itself': [right/factor],
-        'equal ratios from group to group, not equal steps': [np.linspace(right[0], lr, len(right))]}, rtol=.02)
+        'equal ratios from group to group, not equal steps':
+            [np.linspace(right[0], lr, len(right))]}, rtol=.02)
     if said == 'passed': return said
-    if len(answer) != len(right): said = said or 'count again: embedding, LSTM layers, head'
+    if not said and len(rates) != len(right): said = 'count again: embedding, LSTM layers, head'
     said = said or f'divide by {factor} once more for each step down'
-    return f'wrong: expected {len(right)} rates up to {right[-1]:.2g}, not {len(answer)} up to {answer[-1]:.2g}: {said}'
+    expected = f'{len(right)} rates up to {right[-1]:.2g}'
+    return f'wrong: expected {expected}, not {len(rates)} up to {rates[-1]:.2g}: {said}'
 
 # %% ../../nbs/course/ulmfit_exercises.ipynb #faf4968a
 def check_pool(
-    mine:Callable[[torch.Tensor,torch.Tensor],torch.Tensor]|None=None, # Takes states and padding, gives last, largest and mean
+    mine:Callable|None=None, # Takes states and padding, gives last, largest and mean
 )->str: # `passed`, `not attempted`, or what is wrong
     "Chapter 4, exercise 2: concat pooling by hand"
     if mine is None: return 'not attempted'
     states = torch.randn(3, 8, 5, generator=torch.Generator().manual_seed(0)) - 5
     padding = torch.tensor([[0]*8, [1]*4 + [0]*3 + [1], [0]*5 + [1]*3]).bool()
     states[padding] = 9
-    expected, got = masked_concat_pool(states, padding, bptt=4), mine(states.clone(), padding.clone())
-    shapes = [tuple(x.shape) for x in (expected, got)]
-    if shapes[0] != shapes[1]: return 'wrong: expected the shape {}, not {}: three parts side by side'.format(*shapes)
-    hints = dict(last='the last word, with padding behind it or before it', largest='padding must never win, not even as a zero',
+    expected = masked_concat_pool(states, padding, bptt=4)
+    answer, problem = _call(mine, states.clone(), padding.clone())
+    if problem: return problem
+    if not isinstance(answer, torch.Tensor):
+        return f'wrong: expected a tensor, not {type(answer).__name__}: is there a `return`?'
+    shapes = tuple(expected.shape), tuple(answer.shape)
+    if shapes[0] != shapes[1]:
+        return 'wrong: expected the shape {}, not {}: three parts side by side'.format(*shapes)
+    hints = dict(last='the last word, with padding behind it or before it',
+                 largest='padding must never win, not even as a zero',
                  mean='the sum over the words, by the number of words')
-    for part, a, b in zip(hints, expected.chunk(3, 1), got.chunk(3, 1), strict=True):
-        if not torch.allclose(a, b, atol=1e-5): return f'wrong: expected another {part!r} (last, largest, mean): {hints[part]}'
+    parts = zip(hints, expected.chunk(3, 1), answer.float().chunk(3, 1), strict=True)
+    for part, right, given in parts:
+        if torch.allclose(right, given, atol=1e-5): continue
+        return f'wrong: expected another {part!r} (last, largest, mean): {hints[part]}'
     return 'passed'
 
 # %% ../../nbs/course/ulmfit_exercises.ipynb #af8c2289
@@ -187,68 +214,123 @@ def check_enough(
 )->str: # `passed`, `not attempted`, or what is wrong
     "Chapter 4, exercise 3: enough test texts to tell two classifiers apart"
     if answer is None: return 'not attempted'
-    spread, gap = [p*(1-p) for p in (first, second)], abs(first-second)
-    low, high = (z**2*sum(spread)/gap**2 for z in (1.96, 2))
-    if int(low) <= answer <= high+1: return 'passed'
-    hint = hint_for(answer, {
-        'twice the standard error, which takes four times as many': [high/4],
-        'both accuracies are uncertain: add their variances': [4*p/gap**2 for p in spread],
-        'so many for both together, half of them for each': [2*high],
-        'the difference has to be squared': [4*sum(spread)/gap],
-        'solve for n, which stands under the root': [high**.5]}, rtol=.02) or 'the variance of an accuracy is p(1-p)/n'
-    return f'wrong: expected the n at which the difference of {gap:.3f} is twice its standard error, not {answer:,.0f}: {hint}'
+    n = _numbers(answer)
+    if n is None or n.size != 1:
+        return f'wrong: expected one number, not {answer!r:.60}: texts for each'
+    n = float(n.reshape(()))
+    variances, gap = [p*(1-p) for p in (first, second)], abs(first-second)
+    right = 4*sum(variances)/gap**2
+    if abs(n-right) <= max(1, .01*right): return 'passed'
+    hint = hint_for(n, {
+        'twice the standard error, and not 1.96 times': [right*(1.96/2)**2],
+        'twice the standard error, which takes four times as many': [right/4],
+        'both accuracies are uncertain: add their variances': [4*v/gap**2 for v in variances],
+        'so many for both together, half of them for each': [2*right],
+        'the difference has to be squared': [right*gap],
+        'solve for n, which stands under the root': [right**.5]}, rtol=.02)
+    hint = hint or 'the variance of an accuracy is p(1-p)/n'
+    expected = f'the n at which the difference of {gap:.3f} is twice its standard error'
+    return f'wrong: expected {expected}, not {n:,.0f}: {hint}'
 
 # %% ../../nbs/course/ulmfit_exercises.ipynb #59c6b861
 class Polite:
     "Stands in for a classifier: kind words less unkind ones, turned round after `not`"
-    classes, config, values = ['neg', 'pos'], dict(max_len=None, backwards=False), dict(good=2., fine=1., dull=-1., bad=-3.)
-    predict = Classifier.predict
+    values = dict(good=2., fine=1., dull=-1., bad=-3.)
 
-    def __init__(self): self.vocab = Vocab([*SPECIAL_TOKENS, *self.values, 'not', 'a', 'film', 'and'])
+    def __init__(self): self.classes_ = np.array(['neg', 'pos'])
 
-    def probabilities(self, ids:list[np.ndarray], bs:int=64)->np.ndarray:
-        "One row per text, one column per class"
-        texts = [self.vocab.decode(text) for text in ids]
-        def score(before, word): return self.values.get(word, 0)*(-1 if before == 'not' else 1)
-        positive = 1/(1 + np.exp(-.5 - np.array([sum(map(score, text, text[1:])) for text in texts])))
-        return np.stack([1-positive, positive], 1)
+    def predict_proba(
+        self,
+        texts:list[str], # Words apart by spaces
+    )->np.ndarray: # One row per text, columns `neg` and `pos`
+        "How probable each class is"
+        return np.array([self._answer(text.lower().split()) for text in texts])
+
+    def _answer(self, words):
+        score = .5
+        for before, word in zip(['', *words], words):
+            value = self.values.get(word, 0)
+            score += -value if before == 'not' else value
+        positive = 1/(1 + np.exp(-score))
+        return 1-positive, positive
+
+# %% ../../nbs/course/ulmfit_exercises.ipynb #0522ea90
+def _together(model, text):
+    "What two neighbours carry together, and what they carry alone"
+    words = text.split()
+    whole, = model.predict_proba([text])
+    def lost(*places):
+        rest = ' '.join(word for i, word in enumerate(words) if i not in places)
+        return (whole - model.predict_proba([rest])[0])[whole.argmax()]
+    pairs = [(i, i+1) for i in range(len(words)-1)]
+    both = np.array([lost(*pair) for pair in pairs])
+    alone = np.array([lost(i) + lost(j) for i, j in pairs])
+    return both, alone
 
 # %% ../../nbs/course/ulmfit_exercises.ipynb #3758047c
 def check_pairs(
-    mine:Callable|None=None, # Takes a classifier and a text, gives one number per pair of neighbours, without `xxbos`
+    mine:Callable|None=None, # Takes a classifier and a text, gives a number per pair of neighbours
 )->str: # `passed`, `not attempted`, or what is wrong
     "Chapter 4, exercise 4: what two words carry only together"
     if mine is None: return 'not attempted'
-    clas = Polite()
+    model = Polite()
     for text in ('a film not dull', 'not good and a bad film', 'a dull film and not bad'):
-        ids = clas.vocab.encode(['xxbos', *text.split()])
-        whole = clas.probabilities([ids])[0]
-        def lost(*places): return (whole - clas.probabilities([np.delete(ids, places)])[0])[whole.argmax()] # noqa: B023
-        pairs = [(i, i+1) for i in range(1, len(ids)-1)]
-        both, alone = np.array([lost(*pair) for pair in pairs]), np.array([lost(i) + lost(j) for i, j in pairs])
-        got = np.asarray(mine(clas, text), dtype=float).flatten()
-        if len(got) != len(pairs):
-            return f'wrong: expected {len(pairs)} pairs in {text!r}, not {len(got)}: xxbos stays, the last word begins no pair'
-        if np.allclose(got, both-alone, atol=1e-4): continue
-        hint = ('take off what each of the two carries alone' if np.allclose(got, both, atol=1e-4) else
-                'what both lose together, less what they lose alone' if np.allclose(got, alone-both, atol=1e-4) else
-                'both words go, and it is always the answer to the whole text whose probability counts')
-        return f'wrong: expected {(both-alone).round(3).tolist()} for {text!r}, not {got.round(3).tolist()}: {hint}'
+        both, alone = _together(model, text)
+        answer, problem = _call(mine, model, text)
+        if problem: return problem
+        given = _numbers(answer)
+        if given is None or given.size != len(both):
+            n = 0 if given is None else given.size
+            expected = f'{len(both)} pairs in {text!r}'
+            return f'wrong: expected {expected}, not {n}: the last word begins no pair'
+        given = given.flatten()
+        if np.allclose(given, both-alone, atol=1e-3): continue
+        hint = 'both words go, and it is the answer to the whole text whose probability counts'
+        if np.allclose(given, both, atol=1e-3): hint = 'take off what each of the two carries alone'
+        if np.allclose(given, alone-both, atol=1e-3):
+            hint = 'what both lose together, less what they lose alone'
+        expected = (both-alone).round(3).tolist()
+        return f'wrong: expected {expected} for {text!r}, not {given.round(3).tolist()}: {hint}'
     return 'passed'
 
 # %% ../../nbs/course/ulmfit_exercises.ipynb #c306c2d8
+def plain_accuracies(
+    lm:LanguageModel, # To build on
+    corpus:Corpus, # Its training reviews are drawn from, its test reviews measured on
+    n_labels:int, # Word counts have so many
+)->tuple[float, float]: # With a fifth of the labels (mean of three draws), with all of them
+    "What plain fine-tuning reaches with few labels and with more"
+    def reached(n, seed):
+        few = corpus.sample(train=n, seed=seed).train
+        model = TextClassifier(lm).fit(few.text, few.label)
+        return model.score(corpus.test.text, corpus.test.label)
+    fewer = [reached(n_labels//5, seed) for seed in range(3)]
+    return float(np.mean(fewer)), reached(n_labels, 0)
+
 def check_labels(
-    mine:Classifier|None, # Yours
+    mine:TextClassifier|None, # Yours
     labelled:pd.DataFrame|None, # The reviews whose labels it learned from
     corpus:Corpus, # Its training reviews may be taken, its test reviews are for measuring
-    labels:int, # Word counts have so many, yours a fifth of them
+    lm:LanguageModel, # The one of the chapter
+    n_labels:int, # Of these, a fifth may be used
 )->str: # `passed`, `not attempted`, or what is wrong
-    "Chapter 4, exercise 5: better than word counts, with a fifth of the labels"
+    "Chapter 4, exercise 5: half of what missing labels cost, made good"
     if mine is None or labelled is None: return 'not attempted'
-    if len(labelled) > labels//5: return f'wrong: expected at most {labels//5} labels, not {len(labelled)}'
+    if not hasattr(mine, 'score'): return f'wrong: expected a classifier, not {mine!r:.60}'
+    if not {'text', 'label'} <= set(getattr(labelled, 'columns', ())):
+        return f'wrong: expected a table with text and label, not {type(labelled).__name__}'
+    if len(labelled) > n_labels//5:
+        return f'wrong: expected at most {n_labels//5} labels, not {len(labelled)}'
     allowed = set(zip(corpus.train.text, corpus.train.label))
     foreign = sum(pair not in allowed for pair in zip(labelled.text, labelled.label))
-    if foreign: return f'wrong: expected training reviews and their labels, {foreign} are not: the test is only for measuring'
-    got, goal = mine.accuracy(corpus.test), tfidf_baseline(corpus, labels)
+    if foreign:
+        return (f'wrong: expected training reviews and their labels, {foreign} are not: '
+                'the test is only for measuring')
+    try: got = mine.score(corpus.test.text, corpus.test.label)
+    except Exception as error: # whatever a reader's classifier may raise
+        return f'wrong: expected answers, but {type(error).__name__} was raised: {error}'
+    few, many = plain_accuracies(lm, corpus, n_labels)
+    goal = (few + many)/2
     if got >= goal: return 'passed'
-    return f'wrong: expected an accuracy of {goal:.1%} or more, not {got:.1%}: which reviews have labels, what of the others?'
+    return (f'wrong: expected an accuracy of {goal:.1%} or more, not {got:.1%} (as always: '
+            f'{few:.1%}, with all labels {many:.1%}): which reviews have labels, what of the others?')

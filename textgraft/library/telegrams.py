@@ -15,8 +15,10 @@ from fastai.text.core import fix_html
 from spacy.lang.en.stop_words import STOP_WORDS
 
 # %% ../../nbs/library/telegrams.ipynb #8da263ca
-TURNS = set('''against almost although but cannot enough even few hardly however least less more most much neither never no nobody none
-nor not nothing nowhere only quite rather really still though too very well without yet'''.split())
+TURNS = set('''
+    against almost although but cannot enough even few hardly however least less more most much
+    neither never no nobody none nor not nothing nowhere only quite rather really still though too
+    very well without yet'''.split())
 SMALL_WORDS = STOP_WORDS - TURNS
 
 def telegram(
@@ -32,6 +34,8 @@ def telegram_corpus(
     corpus:Corpus, # Whole texts
 )->Corpus: # The same texts and labels, in the same order
     "Every text of a corpus as a telegram"
-    parts = {name: getattr(corpus, name) for name in ('train', 'test', 'unlabelled')}
-    short = {name: table.assign(text=[telegram(text) for text in table.text]) for name, table in parts.items()}
+    short = {}
+    for name in ('train', 'test', 'unlabelled'):
+        table = getattr(corpus, name)
+        short[name] = table.assign(text=[telegram(text) for text in table.text])
     return replace(corpus, name=f'{corpus.name}, as telegrams', **short)

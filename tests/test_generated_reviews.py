@@ -1,0 +1,120 @@
+"The reviews that the course writes for itself keep their promises"
+import os
+import re
+import subprocess
+import sys
+
+from textgraft.corpus import Corpus, majority_baseline, nb_baseline, telling_words, tfidf_baseline
+from textgraft.course.grammar import Recipe, small_articles
+from textgraft.course.phrases import SENTIMENT
+from textgraft.course.reviews import load_corpus, small_reviews
+from textgraft.course.settings import SMALL
+
+import numpy as np
+import pandas as pd
+import pytest
+
+DIGEST = """
+import hashlib
+from textgraft.course.grammar import Recipe, small_articles
+from textgraft.course.reviews import small_reviews
+recipe = Recipe(agreement=0.9, contrast=0.1, zipf=0.5, words=80, remarks=(1, 2, 6),
+                chatter=(0, 1, 4), opening=0.7, shouting=0.1)
+corpus = small_reviews(60, 30, 90, seed=7, recipe=recipe)
+everything = '|'.join(corpus.texts(test=True) + small_articles(40))
+digest = hashlib.sha256(everything.encode()).hexdigest()[:16]
+"""
+
+
+@pytest.fixture(scope='module')
+def small(): return small_reviews()
+
+
+@pytest.mark.parametrize('hash_seed', ['0', '1'])
+def test_same_seed_same_reviews_in_any_process(hash_seed):
+    env = dict(os.environ, PYTHONHASHSEED=hash_seed)
+    command = [sys.executable, '-c', DIGEST+'print(digest)']
+    printed = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+    # were words or patterns changed on purpose? Then write the new value here
+    assert printed.strip() == '2c1aa15f20e37bfa'
+
+
+def test_seeds_and_parts_differ(small):
+    other = small_reviews(200, 0, 0, seed=43)
+    assert not set(other.train.text) & set(small.train.text[:200])
+    assert len(set(small.train.text) & set(small.test.text)) <= 5
+    tests = [small_reviews(50, 10, 10).test, small_reviews(7, 10, 500).test]
+    assert tests[0].text.tolist() == tests[1].text.tolist()
+
+
+def test_shape_and_length(small):
+    assert [len(part) for part in (small.train, small.test, small.unlabelled)] == [2000, 1000, 8000]
+    assert small.classes == ['neg', 'pos'] and majority_baseline(small) == 0.5
+    assert list(small.unlabelled) == ['text']
+    lengths = pd.Series([len(re.findall(r'\w+|[^\w\s]', text)) for text in small.unlabelled.text])
+    assert 40 <= lengths.mean() <= 62 and lengths.quantile(0.05) <= 25 and lengths.max() >= 100
+
+
+QUIRKS = {
+    'break': r'<br /><br />', 'entity': r'&amp;', 'quote': r'&quot;', 'copyright': r'&copy;',
+    'shout': r'\b[A-Z]{5,}\b', 'repeated character': r'so{5,}\b', 'exclamation': r'!!!!',
+    'repeated word': r'\b(\w+) \1 \1 \1', 'contraction': r"n't\b", 'minutes': r'\d+ minutes',
+    'price': r'\$\d', 'pound': r'£\d', 'link': r'https?://|www\.', 'e-mail': r'\w@\w',
+    'accent': r'[éíóöëøá]', 'emoji': '[\U0001F300-\U0001FAFF]', 'hash': r'#\w',
+    'slash': r'\w/\w', 'two spaces': r'\w[.!?]  \w', 'dashes': r'-----', 'dots': r'\.\.\.',
+}
+
+
+@pytest.mark.parametrize('quirk', QUIRKS)
+def test_every_quirk_occurs(small, quirk):
+    assert sum(bool(re.search(QUIRKS[quirk], text)) for text in small.unlabelled.text) >= 20
+
+
+def test_english_is_tidy(small):
+    text = ' '.join(small.texts(test=True) + small_articles(500))
+    assert not re.search(r'[{}]', text)
+    assert not re.search(r'\b[Aa] [aeioAEIO]|\b[Aa]n [bcdfgjklmnpqrstvwxz]', text)
+    assert all(text == text.strip() for text in small.train.text)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_no_frequent_word_gives_the_label_away(seed):
+    told = telling_words(small_reviews(10_000, 0, 0, seed=seed).train, min_texts=350)
+    assert len(told) > 150 and told.share.max() < 0.97
+
+
+def test_a_hundred_labels_are_few_and_all_are_enough():
+    corpora = [small_reviews(2000, 1000, 0, seed=seed) for seed in range(5)]
+    few = [tfidf_baseline(corpus, 100, seed) for seed, corpus in enumerate(corpora)]
+    most = [tfidf_baseline(corpus) for corpus in corpora]
+    assert np.mean(few) <= 0.85 and min(few) > 0.6 and min(most) > 0.93
+
+
+def test_word_pairs_know_any_number_of_classes_and_word_order():
+    rows = [('the film is not good', 'neg'), ('the film is good', 'pos'), ('I saw one', 'so-so')]
+    table = pd.DataFrame(rows*4, columns=['text', 'label'])
+    assert nb_baseline(Corpus('toy', table, table, table[:0])) == 1.
+    assert nb_baseline(small_reviews(400, 400, 0), 100) > 0.6
+
+
+def test_recipe_decides():
+    easy = small_reviews(400, 400, 0, recipe=Recipe(agreement=1., contrast=0., words=5))
+    assert tfidf_baseline(easy, 100) > 0.95 > tfidf_baseline(small_reviews(400, 400, 0), 100)
+    with pytest.raises(ValueError, match='cannot be negative'): small_reviews(n_test=-1)
+
+
+def test_articles_quote_one_side_and_know_the_frequent_words_only():
+    sides = [set(side) for side in SENTIMENT['adj']]
+    words = [set(re.findall(r"[\w'-]+", text.lower())) for text in small_articles(500)]
+    found = [[each & side for side in sides] for each in words]
+    assert not any(unkind and kind for unkind, kind in found)
+    assert 0.6 < np.mean([bool(unkind or kind) for unkind, kind in found]) < 0.8
+    rarest = {side[-1] for side in SENTIMENT['adj']}
+    assert not any(rarest & each for each in words)
+    assert small_articles(0) == []
+
+
+def test_load_corpus_small(tmp_path):
+    cfg = SMALL.changed(train=20, test=10, unlabelled=5, seed=5, stages=tmp_path)
+    pd.testing.assert_frame_equal(load_corpus(cfg).train, small_reviews(20, 10, 5, seed=5).train)
+    assert not list(tmp_path.iterdir())
