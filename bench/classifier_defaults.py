@@ -3,9 +3,9 @@
     python -m bench.classifier_defaults --tables FOLDER [--draws 2] [--quick] [--no-record]
 
 FOLDER holds `trec6` and `sst2`, each with train.csv and test.csv (columns label, text). Their
-language models are made by `LanguageModel.new(texts).finetune(texts)` from the training texts alone;
-that of the generated reviews is the course's. `plans` compares plans with the network from scratch and
-with counted words; `choices` changes one choice at a time.
+language models are made by `LanguageModel.new(texts).finetune(texts)` from the training texts
+alone; that of the generated reviews is the course's. `plans` compares plans with the network from
+scratch and with counted words; `choices` changes one choice at a time.
 """
 import argparse
 import time
