@@ -230,11 +230,19 @@ def finetune_lm(
     lm.config['texts_read'] += len(train)
     return learn
 
-# %% ../nbs/03_lm_finetune.ipynb #4ee9594d
-def _never_drawn(vocab):
-    "Tokens that stand for no word"
-    return [i for i, token in enumerate(vocab.tokens) if token in (UNK, PAD, 'xxfake')]
+# %% ../nbs/03_lm_finetune.ipynb #5dbb9f3f
+def _draw(vocab, scores, rng, temperature, top_k, top_p):
+    "The id of the next token; what stands for no word is never drawn"
+    never = [i for i, token in enumerate(vocab.tokens) if token in (UNK, PAD, 'xxfake')]
+    allowed = scores.index_fill(0, torch.tensor(never), -torch.inf)
+    chances = filter_logits(allowed, temperature, top_k, top_p).exp()
+    return torch.multinomial(chances, 1, generator=rng).item()
 
+def _step(lm, word):
+    "Scores of the next token; the network remembers what came before `word`"
+    return lm.model(torch.tensor([[word]], device=pick_device()))[0][0, -1].float().cpu()
+
+# %% ../nbs/03_lm_finetune.ipynb #4ee9594d
 @patch
 @torch.no_grad()
 def generate(
@@ -247,21 +255,17 @@ def generate(
     seed:int = 42, # The draws follow from it
 )->str: # The prompt and what came after it
     "Write on from `prompt`, one step per word, until a new text would begin"
-    if self.config['backwards']:
-        raise ValueError('this model reads from the end: it cannot write on from a beginning')
+    if self.config['backwards']: raise ValueError('a model that reads from the end cannot write on')
     check_sampling(temperature, top_k, top_p)
-    rng, never = torch.Generator().manual_seed(seed), torch.tensor(_never_drawn(self.vocab))
     words = self.vocab.encode_texts(as_texts([prompt]))[0].tolist()
+    given, rng = self.vocab.text(words), torch.Generator().manual_seed(seed)
     with self.lock:
         scores = _scores_after(self, words)
         for _ in range(n_words):
-            allowed = scores.index_fill(0, never, -torch.inf)
-            chances = filter_logits(allowed, temperature, top_k, top_p).exp()
-            words.append(torch.multinomial(chances, 1, generator=rng).item())
+            words.append(_draw(self.vocab, scores, rng, temperature, top_k, top_p))
             if words[-1] == self.vocab[BOS]: break
-            step = torch.tensor([[words[-1]]], device=pick_device())
-            scores = self.model(step)[0][0, -1].float().cpu()
-    return self.vocab.text(words)
+            scores = _step(self, words[-1])
+    return prompt.rstrip() + self.vocab.text(words).removeprefix(given)
 
 # %% ../nbs/03_lm_finetune.ipynb #f32700dc
 @patch
