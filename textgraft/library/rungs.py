@@ -6,7 +6,7 @@
 __all__ = ['WORD', 'RUNGS', 'OUR_TYPES', 'Given', 'NBLogistic', 'log_count_ratio', 'tfidf_words', 'tfidf_characters', 'nb_pairs',
            'tfidf_svd', 'from_scratch', 'ulmfit', 'TextModel', 'save_model', 'load_pipeline', 'load', 'as_model']
 
-# %% ../../nbs/library/rungs.ipynb #8684aa02
+# %% ../../nbs/library/rungs.ipynb #bb2cb708
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..classifier import TextClassifier
 from ..corpus import Corpus
-from .inputs import as_labels, as_texts, class_names
+from .inputs import as_texts, class_names
 from .storage import load_folder, save_folder
 from .text_estimator import matching_labels, warn_of_unknown_words
 from ..lm_finetune import LanguageModel
@@ -34,14 +34,14 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import Normalizer
 
-# %% ../../nbs/library/rungs.ipynb #6233ad4a
+# %% ../../nbs/library/rungs.ipynb #f90606e6
 @dataclass
 class Given:
     "What a rung may use beside its labels"
     texts:list[str] # Training texts and unlabelled ones; no test text
     lang:str|Tokenizer = 'en' # Language of the texts, or a tokenizer
     seed:int = 42 # Where chance starts
-    minutes:float|None = None # The language model may read for about so long; None: as long as it takes
+    minutes:float|None = None # The language model may read for about so long; None: no limit
 
     @cached_property
     def tokenizer(self):
@@ -64,7 +64,7 @@ class Given:
         new = LanguageModel.new(self.texts, tokenizer=self.tokenizer, seed=self.seed)
         return new.finetune(self.texts, minutes=self.minutes, seed=self.seed)
 
-# %% ../../nbs/library/rungs.ipynb #d2b0d40f
+# %% ../../nbs/library/rungs.ipynb #d078eae6
 class NBLogistic(ClassifierMixin, BaseEstimator):
     "Logistic regression on counts that naive Bayes has weighed; two classes"
     def __init__(
@@ -96,7 +96,7 @@ def log_count_ratio(
     theirs = 1 + np.asarray(counts[~inside].sum(axis=0)).ravel()
     return np.log(ours/ours.sum()) - np.log(theirs/theirs.sum())
 
-# %% ../../nbs/library/rungs.ipynb #f909b974
+# %% ../../nbs/library/rungs.ipynb #364a5ad9
 WORD = r'\w+|[^\w\s]' # a word, or one sign
 
 def _linear(given): return LogisticRegression(C=10, max_iter=300, random_state=given.seed)
@@ -137,7 +137,7 @@ RUNGS:dict[str,Callable] = {
     'ULMFiT': ulmfit,
 }
 
-# %% ../../nbs/library/rungs.ipynb #3bef106b
+# %% ../../nbs/library/rungs.ipynb #73632bdf
 def _vectorizer(pipeline):
     "What counts the words, or None"
     steps = [step for _, step in getattr(pipeline, 'steps', [])]
@@ -193,7 +193,8 @@ class TextModel:
         "Answers as a table, with the share of each text that the model could read"
         asked, index = as_texts(texts), getattr(texts, 'index', None)
         index = index if isinstance(texts, pd.Series) else None
-        table = pd.DataFrame(self.predict_proba(asked), columns=class_names(self.classes_), index=index)
+        columns = class_names(self.classes_)
+        table = pd.DataFrame(self.predict_proba(asked), columns=columns, index=index)
         table.insert(0, 'label', self.predict(asked))
         known = self.known(asked)
         if len(known) and not np.isnan(known).any(): warn_of_unknown_words(known)
@@ -208,7 +209,7 @@ class TextModel:
         answers = self.predict(texts)
         return float(accuracy_score(matching_labels(labels, self.classes_, len(answers)), answers))
 
-# %% ../../nbs/library/rungs.ipynb #49209d4a
+# %% ../../nbs/library/rungs.ipynb #fdca786e
 OUR_TYPES = ['textgraft.library.rungs.NBLogistic']
 
 def save_model(
