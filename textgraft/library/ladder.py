@@ -6,7 +6,7 @@
 __all__ = ['texts_read', 'seconds_of_fit', 'RungResult', 'OutOfTime', 'cross_validate', 'Ladder', 'best_result', 'measure_rung',
            'ladder']
 
-# %% ../../nbs/library/ladder.ipynb #a8c49e46
+# %% ../../nbs/library/ladder.ipynb #00446d04
 import time
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, f1_score
 
-# %% ../../nbs/library/ladder.ipynb #02b2d0d0
+# %% ../../nbs/library/ladder.ipynb #a1505576
 def texts_read(
     estimator, # A rung
     n:int, # Training texts
@@ -49,7 +49,7 @@ def seconds_of_fit(
     seconds = time.monotonic() - start
     return seconds*texts_read(estimator, len(texts))/texts_read(estimator, n)
 
-# %% ../../nbs/library/ladder.ipynb #366f4507
+# %% ../../nbs/library/ladder.ipynb #298bb757
 @dataclass
 class RungResult:
     "What came of one rung"
@@ -73,7 +73,7 @@ def _in_time(seconds, deadline, what):
     if seconds > left:
         raise OutOfTime(f'{what} would take about {seconds:.0f} s, {max(left, 0):.0f} s were left')
 
-# %% ../../nbs/library/ladder.ipynb #f8cfc5a0
+# %% ../../nbs/library/ladder.ipynb #25bf4117
 def cross_validate(
     estimator, # A rung that is not fitted
     texts:np.ndarray, # Training texts
@@ -95,7 +95,7 @@ def cross_validate(
         result.folds.append(float(accuracy_score(labels[held_out], answers)))
     return longest
 
-# %% ../../nbs/library/ladder.ipynb #903e149a
+# %% ../../nbs/library/ladder.ipynb #e401c2cb
 def _percent(value): return '' if value is None else f'{value:.1%}'
 
 def _spread(folds):
@@ -158,7 +158,7 @@ def best_result(
         raise ValueError(f'no rung could be fitted ({why})')
     return best
 
-# %% ../../nbs/library/ladder.ipynb #d147da3d
+# %% ../../nbs/library/ladder.ipynb #76d5988c
 def measure_rung(
     name:str, # As in `RUNGS`
     make, # From a `Given` to an estimator
@@ -186,7 +186,7 @@ def measure_rung(
     result.seconds = time.monotonic() - start
     return result
 
-# %% ../../nbs/library/ladder.ipynb #f518b183
+# %% ../../nbs/library/ladder.ipynb #9ad14ed3
 def ladder(
     corpus:Corpus, # What to learn from and to test on
     rungs:dict|list|None = None, # Names out of `RUNGS`, or a dict like it; None: all of `RUNGS`
