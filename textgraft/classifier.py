@@ -4,19 +4,18 @@
 
 # %% auto #0
 __all__ = ['LARGE', 'graft', 'thaw_plan', 'all_at_once', 'classifier_learner', 'training_recipe', 'TextClassifier', 'plot_curves',
-           'confident_mistakes', 'Explanation']
+           'confident_mistakes']
 
 # %% ../nbs/04_classifier.ipynb #fb5d74c2
 from functools import partial
-from html import escape
 from pathlib import Path
 
 from .batching import classifier_dataloaders
 from .library.encoders import encoder_of
 from .library.fastai_fixes import mixed_precision
 from .library.inputs import as_texts, class_names, to_json
-from .library.storage import fingerprint
 from textgraft.library.text_estimator import (
+    Explanation,
     NoValidation,
     TextEstimator,
     matching_labels,
@@ -24,10 +23,8 @@ from textgraft.library.text_estimator import (
 )
 from textgraft.library.training import (
     fit_plan,
-    ids_digest,
     own_randomness,
     quiet,
-    weights_digest,
 )
 from .lm_finetune import LanguageModel
 
@@ -80,6 +77,7 @@ def thaw_plan(
         steps.append(dict(first=first, epochs=passes, lr=top, lr_low=low))
     return steps
 
+# %% ../nbs/04_classifier.ipynb #b0f87b03
 def all_at_once(
     layers:int, # LSTM layers of the encoder
     epochs:int, # Passes over the labelled texts
@@ -103,9 +101,7 @@ def classifier_learner(
         splitter=encoder_of(config).classifier_layers, alpha=0., beta=0.,
         metrics=accuracy_metric, cbs=GradientClip(0.5)))
 
-# %% ../nbs/04_classifier.ipynb #34a9de8b
-LARGE = 600 # numbers in a hidden state; from here on a language model is one for a GPU
-
+# %% ../nbs/04_classifier.ipynb #a7808095
 def _batch(n_labels):
     "About ten batches, neither tiny nor large"
     return min(n_labels, int(np.clip(n_labels//10, 4, 32)))
@@ -119,6 +115,9 @@ def _steps(plan, layers, epochs, lr):
     if plan == 'at once': return all_at_once(layers, epochs, lr or 8e-3)
     if plan == 'thaw': return thaw_plan(layers, max(1, round(epochs/(layers+3))), lr or 1e-2)
     raise ValueError(f"plan={plan!r}: use 'at once', 'thaw' or a list of steps")
+
+# %% ../nbs/04_classifier.ipynb #93ae6c44
+LARGE = 600 # numbers in a hidden state: a language model for a GPU
 
 def training_recipe(
     n_labels:int, # Labelled texts
@@ -145,7 +144,7 @@ def training_recipe(
         raise ValueError('this plan has its own epochs and rates: leave out epochs and lr')
     return recipe
 
-# %% ../nbs/04_classifier.ipynb #d0de635b
+# %% ../nbs/04_classifier.ipynb #cdce5941
 class TextClassifier(TextEstimator):
     "ULMFiT as an estimator: a language model's encoder, a head, and a plan to train both"
     def __init__(
@@ -168,7 +167,7 @@ class TextClassifier(TextEstimator):
         self.tokenizer, self.seed, self.device = tokenizer, seed, device
         self.folder, self.verbose = folder, verbose
 
-# %% ../nbs/04_classifier.ipynb #38b86e95
+# %% ../nbs/04_classifier.ipynb #36de4a6f
 @patch
 def fit(
     self:TextClassifier,
@@ -194,7 +193,7 @@ def fit(
     fit_plan(learn, self.recipe_['plan'], self.folder, about)
     return self._keep(network, lm.vocab, config)
 
-# %% ../nbs/04_classifier.ipynb #57d91990
+# %% ../nbs/04_classifier.ipynb #c1ac04f0
 @patch
 def _language_model(self:TextClassifier, texts):
     "What to build on"
@@ -258,20 +257,6 @@ def confident_mistakes(
     return table[labels != answers].nlargest(n, 'probability').reset_index(drop=True)
 
 # %% ../nbs/04_classifier.ipynb #a0c53f89
-class Explanation(pd.DataFrame):
-    "Tokens and their weights; a notebook shows the text with its words coloured"
-    def _repr_html_(self):
-        strongest = max(self.weight.abs().max(), 1e-9)
-        pairs = zip(self.token, self.weight)
-        words = [_coloured(token, weight, weight/strongest) for token, weight in pairs]
-        return f'<p style="line-height: 1.8">{" ".join(words)}</p>'
-
-def _coloured(token, weight, share):
-    "For the answer on blue, against it on orange; what the text contains is escaped"
-    colour = '42, 127, 158' if weight > 0 else '214, 121, 42'
-    style = f'background: rgba({colour}, {abs(share):.2f})'
-    return f'<span style="{style}" title="{weight:+.3f}">{escape(token)}</span>'
-
 @patch
 def explain(
     self:TextClassifier,

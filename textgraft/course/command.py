@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['VERBS', 'parse_args', 'main']
 
-# %% ../../nbs/course/command.ipynb #30295c19
+# %% ../../nbs/course/command.ipynb #a9289a39
 import argparse
 import sys
 import warnings
 
 from . import runner
 
-# %% ../../nbs/course/command.ipynb #d518b0ab
+# %% ../../nbs/course/command.ipynb #84340d7a
 VERBS = dict(
     fit='measure every rung on a table and keep the best',
     predict='ask a model about a table',
@@ -35,7 +35,7 @@ def parse_args(
         parts[verb].set_defaults(call=call)
     return parser.parse_args(argv)
 
-# %% ../../nbs/course/command.ipynb #f47ab96b
+# %% ../../nbs/course/command.ipynb #a1b31727
 def _note(message, category, *where, **more):
     "A warning as a line; what packages say to each other is left out"
     if issubclass(category, UserWarning): print(f'textgraft: {message}', file=sys.stderr)

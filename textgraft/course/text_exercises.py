@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from ..batching import padding_share, row_starts
-from ..corpus import Corpus, majority_baseline, tfidf_baseline
+from ..corpus import Corpus
 from .grammar import Recipe
 from .reviews import small_reviews
+from ..library.rungs import RUNGS, Given
 from ..library.splits import same_text
 from textgraft.tokenization import (
     BOS,
@@ -59,9 +60,19 @@ def check_majority(
             f'training; {hint}')
 
 # %% ../../nbs/course/text_exercises.ipynb #38ce7610
+def _accuracy(
+    rung:str, # Its name
+    corpus:Corpus, # Learn from its training texts, judge its test texts
+    n_labels:int|None = None, # How many training texts; None: all
+)->float: # Between 0 and 1
+    "What a rung of the ladder reaches"
+    train = corpus.sample(train=n_labels).train
+    model = RUNGS[rung](Given(corpus.texts())).fit(train.text, train.label)
+    return float(model.score(corpus.test.text, corpus.test.label))
+
 def check_recipe(
     recipe:Recipe|None = None, # Yours
-    at_least:float = 0.9, # Accuracy to reach with a hundred labels
+    at_least:float = 0.95, # Accuracy to reach with a hundred labels
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 2: a corpus for which a hundred labels are enough"
     if recipe is None: return 'not attempted'
@@ -74,7 +85,7 @@ def check_recipe(
     try: corpora = [small_reviews(400, 400, 0, seed, recipe) for seed in range(3)]
     except (TypeError, ValueError, IndexError) as error:
         return f'wrong: expected a value that {changed[0]} can have; no review can be written: {error}'
-    score = sum(tfidf_baseline(corpus, 100, seed) for seed, corpus in enumerate(corpora))/3
+    score = sum(_accuracy('TF-IDF words', corpus, 100) for corpus in corpora)/3
     if score >= at_least: return 'passed'
     return (f'wrong: expected {at_least:.0%}, {changed[0]} leads to {score:.1%}; how often do 100 '
             'reviews show each judging word?')
@@ -118,7 +129,7 @@ def check_corpus(
     if n_read:
         return (f'wrong: expected test texts that nobody has read, {n_read} are also in train or '
                 'unlabelled')
-    words, guess = tfidf_baseline(corpus), majority_baseline(corpus)
+    words, guess = _accuracy('TF-IDF words', corpus), _accuracy('larger class', corpus)
     if words > guess: return 'passed'
     return (f'wrong: expected classes that differ in words, TF-IDF has {words:.0%}, the larger class '
             f'{guess:.0%}')

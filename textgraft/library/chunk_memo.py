@@ -92,7 +92,7 @@ class ChunkMemo:
         bos:str='xxbos', # Token for the beginning of a text
         lower:Callable=str.lower, # Lower case in this language
         plain_words:bool=False, # Whether spaCy leaves a word of the letters a to z as it is
-        window:int=100, # Characters at either end that a prefix or a suffix may depend on
+        window:int=40, # Characters at either end that a prefix or a suffix may depend on
         limit:int=300_000, # Chunks after which the table begins anew
     ):
         self.fix_html, self.replace_rep, self.replace_wrep, *self.signs = rules[:5]
@@ -125,11 +125,13 @@ def peel(
     specials:dict, # Exceptions: chunks with given tokens
 )->tuple: # Its tokens
     "Take prefixes and suffixes off both ends, as spaCy's tokenizer does"
+    if self.plain_words:
+        if word in specials: return specials[word]
+        if _is_plain(word): return (word,)
+        if word[-1:] in _closing and _is_plain(word[:-1]):
+            return (*specials.get(word[:-1], (word[:-1],)), word[-1])
     front, back = [], []
     start, stop = 0, len(word)
-    if self.plain_words and word not in specials and word[-1:] in _closing and _is_plain(word[:-1]):
-        stop -= 1
-        back.append(word[-1])
     while start < stop and not self.stays_whole(word, start, stop, specials):
         before, after = self.find_ends(word, start, stop, specials)
         if not before and not after: break
@@ -182,6 +184,7 @@ def inside(
     specials:dict, # Exceptions: words with given tokens
 )->tuple: # Its tokens
     "An exception, a plain word, a web address, or parts around hyphens and the like"
+    if not word: return ()
     if word in specials: return specials[word]
     if self.plain_words and _is_plain(word): return (word,)
     if self.token_match and self.token_match(word) or self.is_url(word): return (word,)
@@ -235,7 +238,8 @@ def words_of(
 )->list[str]: # What spaCy is asked about
     "The words of a chunk after the rules about signs and capitals"
     has_sign = _has_sign(chunk)
-    if not has_sign and self.lower(chunk[0]) == chunk[0]: # no rule looks further than the first letter
+    begins_small = not (chunk[0].isupper() or chunk[0].istitle())
+    if not has_sign and begins_small: # no rule looks further than the first letter
         return [self.lower(chunk)]
     for rule in (*self.signs, *self.capitals) if has_sign else self.capitals: chunk = rule(chunk)
     return self.lower(chunk).split()
@@ -257,8 +261,8 @@ def work_out(
     tokens = []
     for word in self.words_of(chunk):
         part = self.peel(word, self.specials)
-        if not self.merges.keys().isdisjoint(part) and tuple(self.merged(part, [0] * len(part))) != part:
-            return FRAGILE
+        if len(part) > 1 and not self.merges.keys().isdisjoint(part):
+            if tuple(self.merged(part, [0] * len(part))) != part: return FRAGILE
         tokens += part
     return tuple(tokens)
 

@@ -6,9 +6,8 @@
 __all__ = ['check_writable', 'check_model_folder', 'check_table_path', 'add_fit_arguments', 'fit', 'add_predict_arguments',
            'beside', 'write_table', 'predict']
 
-# %% ../../nbs/library/command.ipynb #516888ca
+# %% ../../nbs/library/command.ipynb #81cfd827
 import argparse
-import os
 import tempfile
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from .tables import is_table, read_table
 
 import pandas as pd
 
-# %% ../../nbs/library/command.ipynb #7f982f73
+# %% ../../nbs/library/command.ipynb #827a87d4
 def check_writable(
     path:str|Path, # An output that does not exist yet
 )->Path: # The same, with `~` spelt out
@@ -52,7 +51,7 @@ def check_table_path(
     if path.exists(): raise ValueError(f'{path} exists already: remove it, or name another file')
     return path
 
-# %% ../../nbs/library/command.ipynb #b854ec68
+# %% ../../nbs/library/command.ipynb #4dde9041
 def add_fit_arguments(
     parser:argparse.ArgumentParser, # Takes the arguments
 )->None:
@@ -67,7 +66,7 @@ def add_fit_arguments(
     add('--lang', default='en', help='language of the texts (default: en)')
     add('--minutes', type=float, default=10., help='at most about so long (default: 10)')
     add('--folds', type=int, default=3, help='folds of the cross-validation (default: 3)')
-    add('--rungs', nargs='+', metavar='RUNG', help='only these, by name (default: all)')
+    add('--rungs', help="only these, by name, with commas between them (default: all)")
     add('--on-empty', choices=['error', 'drop'], default='error', help='rows without text')
     add('--encoding', default='utf-8', help='how CSV and TSV are written (default: utf-8)')
     add('--seed', type=int, default=42, help='where chance starts (default: 42)')
@@ -76,7 +75,8 @@ def _test_part(text):
     "A share, a number of texts, or the path of a table"
     if is_table(text): return text
     try: return int(text) if text.isdigit() else float(text)
-    except ValueError: raise ValueError(f'--test {text}: a share such as .2, a number, or a table') from None
+    except ValueError:
+        raise ValueError(f'--test {text}: a share such as .2, a number, or a table') from None
 
 def fit(
     args:argparse.Namespace, # What `add_fit_arguments` describes
@@ -93,13 +93,14 @@ def fit(
             args.table, text=args.text, label=args.label, test=test, unlabelled=args.unlabelled,
             on_empty=args.on_empty, encoding=args.encoding, seed=args.seed)
     print(corpus, flush=True)
-    measured = ladder(corpus, rungs=args.rungs, folds=args.folds, minutes=args.minutes,
+    rungs = args.rungs and [name.strip() for name in args.rungs.split(',')]
+    measured = ladder(corpus, rungs=rungs, folds=args.folds, minutes=args.minutes,
                       lang=args.lang, seed=args.seed)
     measured.best.save(out)
     print(f'\n{measured}\nsaved to {out}')
     return 0
 
-# %% ../../nbs/library/command.ipynb #799f1915
+# %% ../../nbs/library/command.ipynb #ff7d4745
 def add_predict_arguments(
     parser:argparse.ArgumentParser, # Takes the arguments
 )->None:
@@ -156,7 +157,8 @@ def predict(
     starts = range(0, len(table), 1000)
     bar = tqdm(starts, unit='000 texts', disable=None)
     texts = table[args.text].tolist()
-    answers = pd.concat([model.table(texts[start:start + 1000]) for start in bar] or [model.table([])])
+    parts = [model.table(texts[start:start + 1000]) for start in bar]
+    answers = pd.concat(parts or [model.table([])])
     both, renamed = beside(table, answers)
     write_table(both, out)
     for name, new in renamed.items(): print(f'the table has a column {name!r}: ours is {new!r}')

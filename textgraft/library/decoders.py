@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAX_WINDOW', 'WEIGHTS', 'INDEX', 'TOKENIZER_FILES', 'FILES', 'GPT2_REVISION', 'PUBLISHED', 'Decoder', 'fit_context',
            'Draw', 'OnlyTokens', 'Penalty', 'cut_at', 'Until', 'TextStream', 'read_decoder', 'hub_folder', 'Stopwatch',
-           'clock', 'plot_next_tokens', 'show_surprise']
+           'clock', 'plot_next_tokens', 'plot_attention', 'show_surprise']
 
 # %% ../../nbs/library/decoders.ipynb #1bd8a778
 import json
@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 
 from .inputs import as_texts
@@ -47,6 +48,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
@@ -137,12 +139,21 @@ class Decoder:
 
     def ids(self, texts):
         "The tokens of each text, without any that the tokenizer adds"
-        return self.tokenizer(texts, add_special_tokens=False).input_ids if texts else []
+        if not texts: return []
+        return self.tokenizer(texts, add_special_tokens=False).input_ids
 
     def new_text(self, before, ids):
         "The text of `ids` as it goes on from the ids before it"
         length = len(self.tokenizer.decode(before, skip_special_tokens=True))
         return self.tokenizer.decode([*before, *ids], skip_special_tokens=True)[length:]
+
+    def tokens(self, ids):
+        "A table of tokens one by one: as the vocabulary spells them (`token`), `text`, and `id`"
+        before = self.ids(['a'])[0]
+        texts = [self.tokenizer.decode([*before, i]) for i in ids]
+        length = len(self.tokenizer.decode(before))
+        spelled = self.tokenizer.convert_ids_to_tokens(ids)
+        return pd.DataFrame({'token': spelled, 'text': [s[length:] for s in texts], 'id': ids})
 
 MAX_WINDOW = 2048 # Tokens of a text that are read at once, even where the context is longer
 
@@ -260,6 +271,37 @@ def bits(self:Decoder,
     joined = [np.concatenate([next(found)[n-stride if i else 0:] for i in range(len(text))])
         for text in windows]
     return [text[n_start:] for text in joined]
+
+# %% ../../nbs/library/decoders.ipynb #9d5e0b02
+@patch
+def judged_row(self:Decoder,
+    ids:list[int], # Tokens of a text
+    n_judged:int=0, # How many at the end must stay
+    extra:int=1, # 1: the last id is only judged, and needs no place in the context
+)->list[int]: # Fits into the context
+    "A text behind what stood before documents in training; its end, if it is too long"
+    room = self.context + extra - len(self.start)
+    if n_judged >= room:
+        raise ValueError(f'{n_judged} tokens to judge leave no place for a prompt in a context '
+            f'of {self.context}')
+    return [*self.start, *ids[-room:]]
+
+@patch
+@torch.inference_mode()
+def features(self:Decoder,
+    texts:list[str], # Of a text that is too long the end is read
+)->np.ndarray: # Texts x width
+    "The hidden state of each text's last token, after the last block"
+    texts = as_texts(texts)
+    rows = [self.judged_row(ids, extra=0) for ids in self.ids(texts)]
+    found = np.empty((len(rows), self.model.config.get_text_config().hidden_size), np.float32)
+    for part, ids, mask in self.batches(rows):
+        with self.lock:
+            out = self.model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
+        last = mask.sum(1) - 1
+        states = out.last_hidden_state[torch.arange(len(ids)), last]
+        found[part] = states.float().cpu().numpy()
+    return found
 
 # %% ../../nbs/library/decoders.ipynb #9d5e0a14
 class Draw(LogitsProcessor):
@@ -595,14 +637,28 @@ def _check_causal(decoder):
         kind = decoder.model.config.model_type
         raise ValueError(f'this model of type {kind!r} looks ahead: it is no causal language model')
 
-# %% ../../nbs/library/decoders.ipynb #3584263f
-def read_decoder(
-    folder:str|Path, # With configuration, weights and tokenizer
-    device:str='cpu', # Where the model goes
-)->Decoder: # Checked
-    "Read tokenizer and model from a folder, or say what is missing or does not fit"
-    folder = Path(folder)
-    if (folder/'textgraft.json').exists(): load_folder(folder, 'decoder') # compares checksums
+# %% ../../nbs/library/decoders.ipynb #9d5e0b07
+def _gguf_file(folder):
+    "The name of a folder's only file in GGUF, or None"
+    files = [path.name for path in Path(folder).glob('*.gguf')]
+    if (Path(folder)/'config.json').exists() or len(files) != 1: return None
+    return files[0]
+
+def _read_gguf(folder, name):
+    "Tokenizer and model from a file in GGUF"
+    missing = [package for package in ('gguf', 'accelerate') if not find_spec(package)]
+    if missing: raise ImportError(f'{name} needs more packages: pip install {" ".join(missing)}')
+    source = dict(gguf_file=name, local_files_only=True)
+    with _explain_damage(folder), _no_reports():
+        tokenizer = AutoTokenizer.from_pretrained(folder, **source)
+        config = AutoConfig.from_pretrained(folder, **source)
+        quantized = AutoModelForCausalLM.from_pretrained(folder, **source)
+        model = AutoModelForCausalLM.from_config(config)
+        model.load_state_dict(quantized.state_dict())
+    return tokenizer, model
+
+def _read_files(folder):
+    "Tokenizer and model from a folder of transformers' layout"
     _check_files(folder)
     _check_kind(folder)
     local = dict(local_files_only=True, trust_remote_code=False)
@@ -611,6 +667,18 @@ def read_decoder(
         model, report = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True,
             ignore_mismatched_sizes=True, output_loading_info=True, **local)
     _check_report(folder, report)
+    return tokenizer, model
+
+# %% ../../nbs/library/decoders.ipynb #3584263f
+def read_decoder(
+    folder:str|Path, # With configuration, weights and tokenizer
+    device:str='cpu', # Where the model goes
+)->Decoder: # Checked
+    "Read tokenizer and model from a folder, or say what is missing or does not fit"
+    folder = Path(folder)
+    if (folder/'textgraft.json').exists(): load_folder(folder, 'decoder') # compares checksums
+    quantized = _gguf_file(folder)
+    tokenizer, model = _read_gguf(folder, quantized) if quantized else _read_files(folder)
     _check_numbers(model)
     _check_bytes(tokenizer)
     if torch.device(device).type == 'cpu': model = model.float()
@@ -710,6 +778,21 @@ def plot_next_tokens(
         heights = table.set_index('token').probability.reindex(first, fill_value=0)
         ax.barh(first, heights, color='#4c72b0')
         ax.set(title=title, xlabel='probability')
+    plt.close(fig)
+    return fig
+
+# %% ../../nbs/library/decoders.ipynb #9d5e0b04
+def plot_attention(
+    weights:torch.Tensor, # Tokens x tokens: how much each row looks at each column
+    tokens:list[str], # Their spelling
+)->plt.Figure: # One square per pair of tokens, the darker the more it looks there
+    "A picture of one attention head"
+    places = range(len(tokens))
+    fig, ax = plt.subplots(figsize=(3.8, 3.6), dpi=80, layout='constrained')
+    ax.imshow(weights, cmap='Blues', vmin=0, vmax=1)
+    ax.set_xticks(places, tokens, rotation=90)
+    ax.set_yticks(places, tokens)
+    ax.set(xlabel='is looked at', ylabel='looks back')
     plt.close(fig)
     return fig
 

@@ -6,14 +6,14 @@
 __all__ = ['texts_read', 'seconds_of_fit', 'RungResult', 'OutOfTime', 'cross_validate', 'Ladder', 'best_result', 'measure_rung',
            'ladder']
 
-# %% ../../nbs/library/ladder.ipynb #f55c2a68
+# %% ../../nbs/library/ladder.ipynb #00446d04
 import time
 from dataclasses import dataclass, field
 
 from ..classifier import TextClassifier, training_recipe
 from ..corpus import Corpus
 from .inputs import as_labels
-from .rungs import RUNGS, Given, TextModel
+from .rungs import RUNGS, Given, as_model
 from .splits import stratified_folds
 from ..tokenization import Tokenizer
 
@@ -22,7 +22,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, f1_score
 
-# %% ../../nbs/library/ladder.ipynb #248542c4
+# %% ../../nbs/library/ladder.ipynb #a1505576
 def texts_read(
     estimator, # A rung
     n:int, # Training texts
@@ -49,7 +49,7 @@ def seconds_of_fit(
     seconds = time.monotonic() - start
     return seconds*texts_read(estimator, len(texts))/texts_read(estimator, n)
 
-# %% ../../nbs/library/ladder.ipynb #42e45f9b
+# %% ../../nbs/library/ladder.ipynb #298bb757
 @dataclass
 class RungResult:
     "What came of one rung"
@@ -73,7 +73,7 @@ def _in_time(seconds, deadline, what):
     if seconds > left:
         raise OutOfTime(f'{what} would take about {seconds:.0f} s, {max(left, 0):.0f} s were left')
 
-# %% ../../nbs/library/ladder.ipynb #614444cc
+# %% ../../nbs/library/ladder.ipynb #25bf4117
 def cross_validate(
     estimator, # A rung that is not fitted
     texts:np.ndarray, # Training texts
@@ -95,7 +95,7 @@ def cross_validate(
         result.folds.append(float(accuracy_score(labels[held_out], answers)))
     return longest
 
-# %% ../../nbs/library/ladder.ipynb #35fa6b10
+# %% ../../nbs/library/ladder.ipynb #e401c2cb
 def _percent(value): return '' if value is None else f'{value:.1%}'
 
 def _spread(folds):
@@ -158,7 +158,7 @@ def best_result(
         raise ValueError(f'no rung could be fitted ({why})')
     return best
 
-# %% ../../nbs/library/ladder.ipynb #51c56afa
+# %% ../../nbs/library/ladder.ipynb #76d5988c
 def measure_rung(
     name:str, # As in `RUNGS`
     make, # From a `Given` to an estimator
@@ -179,14 +179,14 @@ def measure_rung(
         answers = model.predict(corpus.test.text.to_numpy(dtype=object))
         result.test = float(accuracy_score(right, answers))
         result.macro_f1 = float(f1_score(right, answers, average='macro', zero_division=0))
-        result.model = TextModel.of(model, name)
+        result.model = as_model(model, name)
     except OutOfTime as error: result.note = f'left out: {error}'
     except Exception as error: # a rung that fails must not lose the others
         result.note = f'failed: {type(error).__name__}: {error}'
     result.seconds = time.monotonic() - start
     return result
 
-# %% ../../nbs/library/ladder.ipynb #1f7144c3
+# %% ../../nbs/library/ladder.ipynb #9ad14ed3
 def ladder(
     corpus:Corpus, # What to learn from and to test on
     rungs:dict|list|None = None, # Names out of `RUNGS`, or a dict like it; None: all of `RUNGS`

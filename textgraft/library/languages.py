@@ -13,7 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-import spacy
+from spacy.tokenizer import Tokenizer
+from spacy.util import (
+    compile_infix_regex,
+    compile_prefix_regex,
+    compile_suffix_regex,
+    get_lang_class,
+)
+from spacy.vocab import Vocab
 
 # %% ../../nbs/library/languages.ipynb #61d2b8f4
 @lru_cache
@@ -58,7 +65,7 @@ class Language:
     spacy_code:str|None = None # The language whose splitter serves, if it is another
     lower:Callable = str.lower # Lower case
     upper:Callable = str.upper # Upper case
-    window:int = 100 # Characters at either end of a word that spaCy's prefixes and suffixes depend on
+    window:int = 40 # Characters at either end of a word that spaCy's prefixes and suffixes depend on
     make_splitter:Callable|None = None # Makes a tokenizer of spaCy's standard class; None: spaCy has one
 
     @cached_property
@@ -66,15 +73,23 @@ class Language:
         "The rules about capitals, three of them"
         return capital_rules(self.lower)
 
-    def splitter(self):
-        "A new word splitter; exceptions that span a space are left out, because a word of ours never does"
-        make = self.make_splitter or (lambda: spacy.blank(self.spacy_code or self.code).tokenizer)
-        splitter = make()
-        one_chunk = {chunk: parts for chunk, parts in splitter.rules.items()
-                     if chunk.isspace() or not any(map(str.isspace, chunk))}
-        if len(one_chunk) < len(splitter.rules): splitter.rules = one_chunk
-        splitter.vocab.lex_attr_getters = {} # properties of words that nobody here asks for
-        return splitter
+    def splitter(self)->Tokenizer:
+        "A new word splitter"
+        return self.make_splitter() if self.make_splitter else _spacy_splitter(self)
+
+# %% ../../nbs/library/languages.ipynb #cf1d88e5
+def _spacy_splitter(language):
+    "spaCy's tokenizer for a language, for text in lower case"
+    rules = get_lang_class(language.spacy_code or language.code).Defaults
+    def can_occur(chunk):
+        one_word = chunk.isspace() or not any(map(str.isspace, chunk))
+        return one_word and language.lower(chunk) == chunk
+    exceptions = {chunk: parts for chunk, parts in rules.tokenizer_exceptions.items() if can_occur(chunk)}
+    return Tokenizer(
+        Vocab(), exceptions, token_match=rules.token_match, url_match=rules.url_match,
+        prefix_search=compile_prefix_regex(rules.prefixes).search if rules.prefixes else None,
+        suffix_search=compile_suffix_regex(rules.suffixes).search if rules.suffixes else None,
+        infix_finditer=compile_infix_regex(rules.infixes).finditer if rules.infixes else None)
 
 # %% ../../nbs/library/languages.ipynb #d6398c1b
 _with_spaces = """af Afrikaans, am Amharic, ar Arabic, az Azerbaijani, bg Bulgarian, bn Bengali, ca Catalan,
