@@ -407,7 +407,7 @@ def test_gguf(tmp_path):
     "Where the packages are missing, or the file is none, it is said"
     (tmp_path/'model.gguf').write_bytes(b'GGUF and nothing more')
     there = find_spec('gguf') and find_spec('accelerate')
-    expected, problem = (ValueError, 'damaged') if there else (ImportError, 'pip install')
+    expected, problem = (ValueError, 'damaged') if there else (ImportError, 'gguf')
     with pytest.raises(expected, match=problem): load_decoder(tmp_path)
 
 
