@@ -24,7 +24,6 @@ from .storage import load_folder, save_folder
 import numpy as np
 import pandas as pd
 import scipy.sparse as sparse
-import skops.io
 from fastcore.basics import patch
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -103,7 +102,7 @@ class CharacterCounts(BaseEstimator):
     "Counts runs of characters within words, as `CountVectorizer(analyzer='char_wb')` does"
     def __init__(
         self,
-        ngram_range:tuple = (1, 5), # Shortest and longest run
+        ngram_range:tuple = (1, 4), # Shortest and longest run
         max_features:int = 100_000, # The runs that most texts hold; the others do not count
     ):
         self.ngram_range, self.max_features = ngram_range, max_features
@@ -270,7 +269,7 @@ def tfidf_words(given:Given)->Pipeline:
     return make_pipeline(WordCounts(), weights, OneAgainstRest(seed=given.seed))
 
 def tfidf_characters(given:Given)->Pipeline:
-    "Runs of up to five characters within words: endings, spellings, languages without spaces"
+    "Runs of up to four characters within words: endings, spellings, languages without spaces"
     weights = TfidfTransformer(sublinear_tf=True)
     return make_pipeline(CharacterCounts(), weights, OneAgainstRest(seed=given.seed))
 
@@ -394,14 +393,19 @@ def save(
     folder:str|Path, # Folder to make; one of ours is replaced, another one left alone
 )->Path: # The folder
     "Keep a fitted pipeline, without pickle"
+    # skops looks through all of scikit-learn when it is imported, so this waits until here.
+    import skops.io
+
     def write(path): path.write_bytes(skops.io.dumps(self.pipeline))
     return save_folder(folder, 'pipeline', dict(name=self.name), {'model.skops': write})
 
+# %% ../../nbs/library/rungs.ipynb #49209d4c
 def load_rung(
     folder:str|Path, # What `save` wrote
     trusted:tuple = (), # Types of yours in it, by their full names
 )->TextModel: # As it was saved
     "Bring a pipeline back; a type that nobody trusts is refused by name"
+    import skops.io
     kept = load_folder(folder, 'pipeline')
     content = (kept.folder/'model.skops').read_bytes()
     allowed = {*OUR_TYPES, *trusted}
