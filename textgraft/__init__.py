@@ -17,7 +17,7 @@ except PackageNotFoundError:  # a checkout that was never installed
 _ROOMS = {
     'Corpus': 'corpus', 'Tokenizer': 'tokenization', 'LanguageModel': 'lm_finetune',
     'TextClassifier': 'classifier', 'ladder': 'library.ladder', 'load': 'library.rungs',
-    'Decoder': 'library.decoders', 'load_decoder': 'gpt2',
+    'Decoder': 'gpt2', 'load_decoder': 'gpt2',
     'RUNGS': 'library.rungs', 'LANGUAGES': 'library.languages', 'ENCODERS': 'library.encoders'}
 
 __all__ = [*_ROOMS, '__version__']

@@ -170,7 +170,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'textgraft.course.runner.find_chapters': ( 'course/runner.html#find_chapters',
                                                                                     'textgraft/course/runner.py'),
                                          'textgraft.course.runner.headline': ('course/runner.html#headline', 'textgraft/course/runner.py'),
-                                         'textgraft.course.runner.main': ('course/runner.html#main', 'textgraft/course/runner.py'),
                                          'textgraft.course.runner.notebooks_folder': ( 'course/runner.html#notebooks_folder',
                                                                                        'textgraft/course/runner.py'),
                                          'textgraft.course.runner.results_table': ( 'course/runner.html#results_table',

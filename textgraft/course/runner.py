@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['HEADLINE', 'Headline', 'headline', 'find_chapters', 'ChapterRun', 'run_chapter', 'run_chapters', 'results_table',
-           'run_record', 'describe_run', 'add_run_arguments', 'notebooks_folder', 'check_files', 'run', 'main']
+           'run_record', 'describe_run', 'add_run_arguments', 'notebooks_folder', 'check_files', 'run']
 
 # %% ../../nbs/course/runner.ipynb #fd3ea114
 import argparse
@@ -460,12 +460,3 @@ def run(
     errors = [run.error for run in runs if run.error]
     if 'interrupted' in errors: return 130
     return 1 if errors else 0
-
-# %% ../../nbs/course/runner.ipynb #d7efd24b
-def main(
-    argv:list[str]|None=None, # The command line; None: that of this process
-)->int: # As `run`
-    "The console command `textgraft`, as long as running the course is all that it does"
-    parser = argparse.ArgumentParser(prog='textgraft')
-    add_run_arguments(parser.add_subparsers(required=True, metavar='run').add_parser('run'))
-    return run(parser.parse_args(argv))

@@ -140,6 +140,7 @@ def write_table(
         return table.to_csv(part, index=False, sep=sep, compression=packed)
     return write_whole(path, write)
 
+# %% ../../nbs/library/command.ipynb #58e9c967
 def predict(
     args:argparse.Namespace, # What `add_predict_arguments` describes
 )->int: # 0: done

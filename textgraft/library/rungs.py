@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import import_module
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 from .inputs import as_texts, class_names
@@ -417,21 +418,22 @@ def load_rung(
 
 # %% ../../nbs/library/rungs.ipynb #49209d4b
 # Imported when they are wanted: an answer from counted words needs no PyTorch.
-_READERS = {'corpus': ('textgraft.corpus', 'Corpus'),
-            'language model': ('textgraft.lm_finetune', 'LanguageModel'),
-            'text classifier': ('textgraft.classifier', 'TextClassifier')}
+_READERS = {'corpus': ('textgraft.corpus', 'Corpus.load'),
+            'language model': ('textgraft.lm_finetune', 'LanguageModel.load'),
+            'text classifier': ('textgraft.classifier', 'TextClassifier.load'),
+            'decoder': ('textgraft.gpt2', 'load_decoder')}
 
 def load(
     folder:str|Path, # What `.save` of anything of ours wrote
     trusted:tuple = (), # Types of yours in a pipeline, by their full names
-)->object: # A corpus, a language model, a classifier, or a pipeline
+)->object: # A corpus, a language model, a classifier, a pipeline, a decoder
     "Bring back whatever was saved"
     kind = load_folder(folder).kind
     if kind == 'pipeline': return load_rung(folder, trusted)
     if kind not in _READERS:
         raise ValueError(f'{folder} holds a {kind}, which cannot be loaded by itself')
-    module, name = _READERS[kind]
-    return getattr(import_module(module), name).load(folder)
+    module, reader = _READERS[kind]
+    return attrgetter(reader)(import_module(module))(folder)
 
 def as_model(
     estimator, # A fitted rung
