@@ -1,4 +1,4 @@
-"What the chapter on batching cannot show: real text, a learner on our loaders, ids on disk, and odd sizes"
+"What the chapter on batching cannot show: real text, learners on our loaders, odd sizes"
 
 import tarfile
 from itertools import islice
@@ -269,7 +269,7 @@ def test_padding_changes_no_result(lens):
 
 
 def test_fastais_padding_still_changes_results():
-    "When this fails, fastai has been repaired: `row_starts` may go, and the chapter's paragraph on the fault with it"
+    "When this fails, fastai is repaired: `row_starts` may go, and the chapter's paragraph on it"
     texts = [np.arange(9, 9 + n) for n in (9, 6, 5)]
     rows = torch.stack(
         [row for (row,) in pad_input_chunk([(torch.tensor(t),) for t in texts], seq_len=4)]

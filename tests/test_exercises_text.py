@@ -1,4 +1,4 @@
-"The exercises at the ends of the chapters, and of chapters 0 to 2: each solution passes its check, and the tempting wrong answers do not"
+"The exercises of chapters 0 to 2: each solution passes its check, tempting wrong answers do not"
 
 import json
 import re
