@@ -2,10 +2,10 @@
 
     python -m bench.classifier_defaults --tables FOLDER [--draws 2] [--quick] [--no-record]
 
-FOLDER holds `trec6` and `sst2`, each with train.csv and test.csv (columns label, text). Language
-models are made by `LanguageModel.new(texts).finetune(texts)` from the training texts alone. `plans`
-compares plans with the network from scratch and with counted words; `choices` changes one choice at
-a time.
+FOLDER holds `trec6` and `sst2`, each with train.csv and test.csv (columns label, text). Their
+language models are made by `LanguageModel.new(texts).finetune(texts)` from the training texts
+alone; that of the generated reviews is the course's. `plans` compares plans with the network from
+scratch and with counted words; `choices` changes one choice at a time.
 """
 import argparse
 import time
@@ -13,9 +13,11 @@ from pathlib import Path
 
 from bench.record import record
 from textgraft.classifier import TextClassifier, training_recipe
-from textgraft.course.reviews import small_reviews
+from textgraft.course.reviews import load_corpus
+from textgraft.course.settings import choose_settings
+from textgraft.course.stages import review_lm
 from textgraft.library.splits import sample_table
-from textgraft.lm_finetune import LanguageModel
+from textgraft.lm_finetune import LanguageModel, new_lm
 
 import numpy as np
 import pandas as pd
@@ -31,14 +33,16 @@ CHOICES = {
 
 
 def tables(folder):
-    "Name -> training texts, test texts, what may be read, and with how many labels to learn"
-    reviews = small_reviews(2000, 1000, 4000)
-    found = {'generated reviews': (reviews.train, reviews.test, reviews.texts(), (20, 100))}
+    "Name, training texts, test texts, a language model, and with how many labels to learn"
+    cfg = choose_settings('small')
+    corpus = load_corpus(cfg)
+    lm = review_lm(cfg, corpus, quiet=True)
+    yield 'generated reviews', corpus.train, corpus.test, lm, (20, 100)
     for name, title, sizes in (('trec6', 'TREC-6', (200, None)), ('sst2', 'SST-2', (None,))):
         files = [Path(folder)/name/f'{part}.csv' for part in ('train', 'test')]
         train, test = (pd.read_csv(file, keep_default_na=False) for file in files)
-        found[title] = train, test[:1000], list(train.text), sizes
-    return found
+        lm = LanguageModel.new(train.text).finetune(train.text)
+        yield title, train, test[:1000], lm, sizes
 
 
 def measured(model, train, test, n_labels, draws):
@@ -76,16 +80,15 @@ def main():
     args = parser.parse_args()
     plans, choices = {}, {}
     counted = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
-    for name, (train, test, texts, sizes) in tables(args.tables).items():
-        start = time.perf_counter()
-        lm = LanguageModel.new(texts).finetune(texts)
-        print(f'{name}: {lm} after {time.perf_counter()-start:.0f} s', flush=True)
+    for name, train, test, lm, sizes in tables(args.tables):
+        print(f'{name}: {lm}', flush=True)
+        scratch = new_lm(lm.vocab, *(lm.config[size] for size in ('emb', 'hidden', 'layers')))
         for n_labels in sizes:
             n = n_labels or len(train)
             title = f'{name}, {n:,} labels'
             data = train, test, n_labels, args.draws
             models = {key: TextClassifier(lm, **changes) for key, changes in PLANS.items()}
-            models |= {'from scratch': TextClassifier(), 'TF-IDF words': counted}
+            models |= {'from scratch': TextClassifier(scratch), 'TF-IDF words': counted}
             plans[title] = compared(title, models, *data)
             if args.quick: continue
             models = {key: TextClassifier(lm, **absolute(changes, n))

@@ -25,7 +25,7 @@ COUNTED = ('larger class', 'TF-IDF words', 'TF-IDF characters', 'NB word pairs',
 
 def methods(cfg, corpus, lm):
     "Every method, the simplest first; TF-IDF + SVD and ULMFiT have read the same texts"
-    given = Given(corpus.texts(), tokenizer='en', seed=cfg.seed, minutes=None)
+    given = Given(corpus.texts(), seed=cfg.seed)
     random = new_lm(lm.vocab, cfg.lm.emb, cfg.lm.hidden, cfg.lm.layers, seed=cfg.seed)
     general = carry_over(general_lm(cfg), lm.vocab)
     starts = {'network from scratch': (random, None), 'general English only': (general, None),

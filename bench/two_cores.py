@@ -1,93 +1,122 @@
-"""Real reviews without a GPU: every method with few labels, and ULMFiT with half an hour of language-model training on two cores.
+"""Real reviews without a GPU: every method with few labels, ULMFiT after half an hour of reading.
 
-    python -m bench.two_cores --data imdb.tar.xz [--labels 20 100 500 2000] [--draws 3] [--whole] [--set lm_epochs=1 ...] [--name two-cores]
+    python -m bench.two_cores --data imdb.tar.xz [--labels 20 100 500 2000] [--draws 3] [--whole]
+        [--set lm.epochs=1 ...] [--name two-cores]
 
-The language model reads the training and the unlabelled reviews, no test review. It reads telegrams (appendix "Two cores"); with
-`--whole` it reads the reviews as they are. Each draw takes other labels and another head. The language model is kept as a stage in
-TEXTGRAFT_HOME, with the seconds that it took, tokenization included; it goes on from its last epoch if it was stopped, and its seconds
-are then unknown.
+The language model reads the training and the unlabelled reviews, no test review. It reads telegrams
+(appendix "Two cores"); with `--whole` it reads the reviews as they are. Each draw takes other
+labels and another head. The language model is kept as a stage in TEXTGRAFT_HOME, with the seconds
+that it took, tokenization included; it goes on from its last epoch if it was stopped, and its
+seconds are then unknown.
 """
 import argparse
 import json
-from dataclasses import asdict, replace
-from functools import partial
 
-from bench.full import changed, epochs_of, timed
+from bench.full import changed, epochs_of, own_settings, timed
 from bench.record import record
-from textgraft.classifier import all_at_once, finetune_classifier, ladder, thaw_plan, worker_pool
-from textgraft.corpus import majority_baseline, nb_baseline, tfidf_baseline
+from textgraft.classifier import TextClassifier, all_at_once, thaw_plan
 from textgraft.course.reviews import load_corpus
 from textgraft.course.settings import choose_settings
 from textgraft.course.stages import review_lm, stage_of
 from textgraft.library.ids_on_disk import read_ids
+from textgraft.library.rungs import RUNGS, Given
 from textgraft.library.telegrams import telegram_corpus
 from textgraft.lm_finetune import new_lm, unigram_perplexity
 
-import numpy as np
+import pandas as pd
 
-SIZES = dict(train=None, unlabelled=None, test=5000, pretrained=False, max_vocab=12000, emb=128, hidden=256, layers=2, lm_bs=64, seq_len=72,
-             lm_epochs=4, lm_lr=1e-2, lm_sampled=512, lm_bf16=True, clas_bs=25, clas_lr=1e-2, clas_drop=.1)
+LM = dict(pretrained=False, emb=128, hidden=256, layers=2, bs=64, seq_len=72, epochs=4, lr=1e-2,
+          sampled=512, bf16=True)
+CLASSIFIER = dict(bs=25, lr=1e-2, drop=.1)
+COUNTED = ('larger class', 'TF-IDF words', 'NB word pairs', 'TF-IDF + SVD')
 
 
-def epochs_for(labels):
+def epochs_for(n_labels):
     "The more labels, the fewer passes over them"
-    return 8 if labels <= 100 else 4 if labels <= 500 else 2
+    if n_labels <= 100: return 8
+    return 4 if n_labels <= 500 else 2
 
 
-def accuracies(cfg, lm, few, test):
-    "The network from scratch and ULMFiT, learning from the same labels"
-    plan = thaw_plan(cfg.lm.layers, epochs_for(len(few)), cfg.clas.lr)
-    part = dict(bs=min(cfg.clas.bs, len(few)//2), drop_mult=cfg.clas.drop, max_len=cfg.clas.max_len, seed=cfg.seed, quiet=True)
-    random = new_lm(lm.vocab, cfg.lm.emb, cfg.lm.hidden, cfg.lm.layers, seed=cfg.seed)
-    scratch = finetune_classifier(random, few, None, all_at_once(plan, cfg.clas.lr), **part).accuracy(test)
-    return scratch, finetune_classifier(lm, few, None, plan, **part).accuracy(test)
+def networks(cfg, lm, n_labels):
+    "The network from scratch, and ULMFiT both ways"
+    layers, epochs, lr = cfg.lm.layers, epochs_for(n_labels), cfg.clas.lr
+    bs = max(2, min(cfg.clas.bs, n_labels//2))
+    part = dict(bs=bs, drop_mult=cfg.clas.drop, max_len=cfg.clas.max_len, seed=cfg.seed)
+    random = new_lm(lm.vocab, cfg.lm.emb, cfg.lm.hidden, layers, seed=cfg.seed)
+    thaw = thaw_plan(layers, epochs, lr)
+    passes = sum(step['epochs'] for step in thaw) # as many for all
+    scratch = TextClassifier(random, all_at_once(layers, passes, lr), **part)
+    return {'same network from scratch': scratch,
+            'ULMFiT, thawed step by step': TextClassifier(lm, thaw, **part),
+            'ULMFiT, at once': TextClassifier(lm, all_at_once(layers, passes, 4e-3), **part)}
 
 
-def with_labels(cfg, n, draws, lm, whole, read):
-    "Accuracy of each method with `n` labels, one per draw; `read` is what the networks read of the reviews, `whole` all of it"
-    pool, found = worker_pool(cfg.device), {}
-    jobs = [pool.submit(accuracies, cfg.changed(seed=i), lm, read.sample(train=n, seed=i).train, read.test) for i in range(draws)]
-    for i, job in enumerate(jobs):
-        scratch, ulmfit = job.result()
-        row = {'larger class': majority_baseline(whole), 'TF-IDF and logistic regression': tfidf_baseline(whole, n, i),
-               'NB-weighted word pairs': nb_baseline(whole, n, i)}
-        if read is not whole: row['TF-IDF on telegrams'] = tfidf_baseline(read, n, i)
-        row |= {'same network from scratch': scratch, 'ULMFiT': ulmfit}
-        for name, accuracy in row.items(): found.setdefault(name, []).append(accuracy)
-    return found
+def accuracies(cfg, n_labels, lm, whole, read):
+    "Accuracy of each method; the networks read `read`, counting reads the whole reviews as well"
+    few = {name: corpus.sample(train=n_labels, seed=cfg.seed).train
+           for name, corpus in (('whole', whole), ('read', read))}
+    given, found = Given(whole.texts(), seed=cfg.seed), {}
+    for name in COUNTED:
+        model = RUNGS[name](given).fit(few['whole'].text, few['whole'].label)
+        found[name] = model.score(whole.test.text, whole.test.label)
+    models = networks(cfg, lm, n_labels)
+    if read is not whole: models = {'TF-IDF on telegrams': RUNGS['TF-IDF words'](given), **models}
+    for name, model in models.items():
+        model.fit(few['read'].text, few['read'].label)
+        found[name] = model.score(read.test.text, read.test.label)
+    return {name: float(accuracy) for name, accuracy in found.items()}
+
+
+def language_model(cfg, read):
+    "The language model, and its figures"
+    folder, _ = stage_of(cfg, read)
+    kept = folder.with_suffix('.kept')
+    clock, taken_up = kept/'seconds.json', folder.exists() or kept.exists()
+    lm, seconds = timed(lambda: review_lm(cfg, read))
+    if not taken_up: clock.write_text(json.dumps(seconds))
+    epochs = epochs_of(kept, ['thawed'])['thawed']
+    ids, valid = (read_ids(kept/f'{part}.ids') for part in ('train', 'valid'))
+    columns = ['train loss', 'valid loss', 'accuracy', 'perplexity']
+    return lm, dict(
+        seconds=json.loads(clock.read_text()) if clock.exists() else None, texts=len(ids),
+        tokens=len(ids.ids), vocabulary=len(lm.vocab), perplexity=epochs[-1][-1],
+        unigram_perplexity=unigram_perplexity(ids, valid, len(lm.vocab)),
+        epochs=dict(columns=columns, thawed=epochs))
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--data', help='IMDB: a folder or an archive; without: generated')
+    parser.add_argument('--labels', type=int, nargs='+', default=[20, 100, 500, 2000])
+    parser.add_argument('--draws', type=int, default=3)
+    parser.add_argument('--whole', action='store_true', help='whole reviews instead of telegrams')
+    parser.add_argument('--name', default='two-cores', help='file in results/')
+    parser.add_argument('--set', nargs='+', default=[], metavar='NAME=VALUE', help='as lm.epochs=1')
+    parser.add_argument('--no-record', action='store_true', help='print only')
+    return parser.parse_args()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--data', help='IMDB: a folder or an archive; without it, reviews are generated')
-    parser.add_argument('--labels', type=int, nargs='+', default=[20, 100, 500, 2000])
-    parser.add_argument('--draws', type=int, default=3)
-    parser.add_argument('--whole', action='store_true', help='read whole reviews instead of telegrams')
-    parser.add_argument('--name', default='two-cores', help='file in results/')
-    parser.add_argument('--set', nargs='+', default=[], metavar='NAME=VALUE', help='settings to change')
-    parser.add_argument('--no-record', action='store_true', help='print only')
-    args = parser.parse_args()
-    sizes = SIZES if args.data else dict(SIZES, train=2000, test=500, unlabelled=2000)
-    cfg = changed(replace(choose_settings('cpu' if args.data else 'small', args.data), **sizes), args.set)
+    args = arguments()
+    amounts = dict(train=None, unlabelled=None, test=5000, max_vocab=12000)
+    if not args.data: amounts |= dict(train=2000, unlabelled=2000, test=500)
+    base = choose_settings('cpu' if args.data else 'small', args.data)
+    cfg = changed(base.changed(lm=LM, clas=CLASSIFIER, **amounts), args.set)
     whole, reading = timed(lambda: load_corpus(cfg))
     read = whole if args.whole else telegram_corpus(whole)
-    folder, _ = stage_of(cfg, read)
-    kept = folder.with_suffix('.kept')
-    taken_up = folder.exists() or kept.exists()
-    lm, seconds = timed(lambda: review_lm(cfg, read))
-    clock = kept/'seconds.json'
-    if not taken_up: clock.write_text(json.dumps(seconds))
-    epochs, (ids, valid) = epochs_of(kept, ['thawed'])['thawed'], (read_ids(kept/f'{part}.ids') for part in ('train', 'valid'))
-    figures = dict(reads='whole reviews' if args.whole else 'telegrams', test_reviews=len(read.test), language_model=dict(
-        seconds=json.loads(clock.read_text()) if clock.exists() else None, texts=len(ids), tokens=len(ids.ids), vocabulary=len(lm.vocab),
-        perplexity=epochs[-1][-1], unigram_perplexity=unigram_perplexity(ids, valid, len(lm.vocab)),
-        epochs=dict(columns=['train loss', 'valid loss', 'accuracy', 'perplexity'], thawed=epochs)))
+    lm, figures = language_model(cfg, read)
+    figures = dict(reads='whole reviews' if args.whole else 'telegrams',
+                   test_reviews=len(read.test), language_model=figures)
     print(figures, flush=True)
-    for n in args.labels:
-        found, seconds = timed(partial(with_labels, cfg, n, args.draws, lm, whole, read))
-        print(f'{n} labels, {seconds:.0f} s\n{ladder(found).round(3).to_string()}', flush=True)
-        figures[f'{n} labels'] = {name: dict(mean=float(np.mean(a)), lowest=min(a), highest=max(a), each=a) for name, a in found.items()}
-    figures |= dict(reading_seconds=reading, settings={name: value for name, value in asdict(cfg).items() if name not in ('data', 'stages') and not name.startswith('gpt2')})
+    for n_labels in args.labels:
+        draws = [accuracies(cfg.changed(seed=seed), n_labels, lm, whole, read)
+                 for seed in range(args.draws)]
+        table = pd.DataFrame(draws).agg(['mean', 'min', 'max']).T
+        print(f'{n_labels} labels\n{table.round(3).to_string()}', flush=True)
+        figures[f'{n_labels} labels'] = {
+            name: dict(mean=float(row['mean']), lowest=float(row['min']), highest=float(row['max']),
+                       each=[draw[name] for draw in draws]) for name, row in table.iterrows()}
+    figures |= dict(reading_seconds=reading, settings=own_settings(cfg))
     if not args.no_record: print(record(args.name, figures))
 
 

@@ -38,17 +38,23 @@ GIVEN = [[1/2, 1/8, 1/16], [1/4]]
 @cache
 def chapter_3():
     "What the solutions of chapter 3 find there, much smaller"
-    reviews, cfg = small_reviews(100, 50, 100), SimpleNamespace(lm_epochs=2, lm_lr=2e-2, lm_bs=8, seq_len=40)
-    tokens, article_tokens = tokenize(reviews.lm_texts()), tokenize(small_articles(300))
-    vocab, article_vocab = (Vocab.from_tokens(part, min_freq=2) for part in (tokens, article_tokens))
-    ids, valid_ids = [vocab.encode(text) for text in tokens], vocab.encode_texts(list(reviews.test.text))
+    reviews = small_reviews(100, 50, 100)
+    cfg = SimpleNamespace(lm=SimpleNamespace(epochs=2, lr=2e-2, bs=8, seq_len=40))
+    tokens, article_tokens = tokenize(reviews.texts()), tokenize(small_articles(300))
+    vocab = Vocab.from_tokens(tokens, min_freq=2)
+    article_vocab = Vocab.from_tokens(article_tokens, min_freq=2)
+    ids = [vocab.encode(text) for text in tokens]
+    valid_ids = vocab.encode_texts(list(reviews.test.text))
     article_ids = [article_vocab.encode(text) for text in article_tokens]
     general = new_lm(article_vocab, 24, 24, 1, .05)
-    finetune_lm(general, article_ids, article_ids[:40], 1, 2e-2, frozen_epochs=0, bs=8, seq_len=40, quiet=True)
+    run = dict(epochs=1, lr=2e-2, bs=8, seq_len=40, quiet=True)
+    finetune_lm(general, article_ids, article_ids[:40], frozen_epochs=0, **run)
     lm = carry_over(general, vocab)
-    finetune_lm(lm, ids, valid_ids, 1, 2e-2, frozen_lr=2e-2, bs=8, seq_len=40, quiet=True)
-    return dict(torch=torch, np=np, carry_over=carry_over, lm_dataloaders=lm_dataloaders, finetune_lm=finetune_lm, LanguageModel=LanguageModel,
-                cfg=cfg, vocab=vocab, ids=ids, valid_ids=valid_ids, general=general, lm=lm)
+    finetune_lm(lm, ids, valid_ids, **run)
+    return dict(
+        torch=torch, np=np, carry_over=carry_over, lm_dataloaders=lm_dataloaders,
+        finetune_lm=finetune_lm, LanguageModel=LanguageModel, cfg=cfg, vocab=vocab, ids=ids,
+        valid_ids=valid_ids, general=general, lm=lm)
 
 
 @cache

@@ -4,11 +4,12 @@ import re
 import subprocess
 import sys
 
-from textgraft.corpus import Corpus, majority_baseline, nb_baseline, telling_words, tfidf_baseline
+from textgraft.corpus import Corpus, telling_words
 from textgraft.course.grammar import Recipe, small_articles
 from textgraft.course.phrases import SENTIMENT
 from textgraft.course.reviews import load_corpus, small_reviews
 from textgraft.course.settings import SMALL
+from textgraft.library.rungs import RUNGS, Given
 
 import numpy as np
 import pandas as pd
@@ -30,13 +31,24 @@ digest = hashlib.sha256(everything.encode()).hexdigest()[:16]
 def small(): return small_reviews()
 
 
+def accuracy(
+    rung:str, # Its name
+    corpus:Corpus, # Learn from its training texts, judge its test texts
+    n_labels:int|None = None, # How many training texts; None: all
+    seed:int = 42, # Which ones
+)->float: # Between 0 and 1
+    train = corpus.sample(train=n_labels, seed=seed).train
+    model = RUNGS[rung](Given(corpus.texts())).fit(train.text, train.label)
+    return model.score(corpus.test.text, corpus.test.label)
+
+
 @pytest.mark.parametrize('hash_seed', ['0', '1'])
 def test_same_seed_same_reviews_in_any_process(hash_seed):
     env = dict(os.environ, PYTHONHASHSEED=hash_seed)
     command = [sys.executable, '-c', DIGEST+'print(digest)']
     printed = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
     # were words or patterns changed on purpose? Then write the new value here
-    assert printed.strip() == '2c1aa15f20e37bfa'
+    assert printed.strip() == '9a180d639190814e'
 
 
 def test_seeds_and_parts_differ(small):
@@ -49,7 +61,7 @@ def test_seeds_and_parts_differ(small):
 
 def test_shape_and_length(small):
     assert [len(part) for part in (small.train, small.test, small.unlabelled)] == [2000, 1000, 8000]
-    assert small.classes == ['neg', 'pos'] and majority_baseline(small) == 0.5
+    assert small.classes == ['neg', 'pos'] and accuracy('larger class', small) == 0.5
     assert list(small.unlabelled) == ['text']
     lengths = pd.Series([len(re.findall(r'\w+|[^\w\s]', text)) for text in small.unlabelled.text])
     assert 40 <= lengths.mean() <= 62 and lengths.quantile(0.05) <= 25 and lengths.max() >= 100
@@ -85,21 +97,22 @@ def test_no_frequent_word_gives_the_label_away(seed):
 
 def test_a_hundred_labels_are_few_and_all_are_enough():
     corpora = [small_reviews(2000, 1000, 0, seed=seed) for seed in range(5)]
-    few = [tfidf_baseline(corpus, 100, seed) for seed, corpus in enumerate(corpora)]
-    most = [tfidf_baseline(corpus) for corpus in corpora]
-    assert np.mean(few) <= 0.85 and min(few) > 0.6 and min(most) > 0.93
+    few = [accuracy('TF-IDF words', corpus, 100, seed) for seed, corpus in enumerate(corpora)]
+    most = [accuracy('TF-IDF words', corpus) for corpus in corpora]
+    assert np.mean(few) <= 0.9 and min(few) > 0.6 and min(most) > 0.93
 
 
 def test_word_pairs_know_any_number_of_classes_and_word_order():
     rows = [('the film is not good', 'neg'), ('the film is good', 'pos'), ('I saw one', 'so-so')]
     table = pd.DataFrame(rows*4, columns=['text', 'label'])
-    assert nb_baseline(Corpus('toy', table, table, table[:0])) == 1.
-    assert nb_baseline(small_reviews(400, 400, 0), 100) > 0.6
+    assert accuracy('NB word pairs', Corpus('toy', table, table, table[:0])) == 1.
+    assert accuracy('NB word pairs', small_reviews(400, 400, 0), 100) > 0.6
 
 
 def test_recipe_decides():
     easy = small_reviews(400, 400, 0, recipe=Recipe(agreement=1., contrast=0., words=5))
-    assert tfidf_baseline(easy, 100) > 0.95 > tfidf_baseline(small_reviews(400, 400, 0), 100)
+    standard = small_reviews(400, 400, 0)
+    assert accuracy('TF-IDF words', easy, 100) > 0.95 > accuracy('TF-IDF words', standard, 100)
     with pytest.raises(ValueError, match='cannot be negative'): small_reviews(n_test=-1)
 
 

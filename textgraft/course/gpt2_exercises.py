@@ -7,84 +7,119 @@ __all__ = ['check_next_token', 'check_tokenizer', 'check_min_p', 'check_beams', 
 
 # %% ../../nbs/course/gpt2_exercises.ipynb #c0c25ad8
 from collections.abc import Callable
+from functools import wraps
 
-from ..gpt2 import bits_per_character, new_gpt2, next_tokens, train_bpe
-from ..library.decoders import GPT2
+from ..gpt2 import new_gpt2, train_bpe
+from ..library.decoders import Decoder
 
 import torch
 from transformers import GenerationConfig, MinPLogitsWarper, PreTrainedTokenizerBase
 
+# %% ../../nbs/course/gpt2_exercises.ipynb #6ad90002
+def _answers(what, place=0):
+    "A check that says `not attempted` to None, and explains an answer that cannot be used"
+    def decorate(check):
+        @wraps(check)
+        def checked(*args, **kwargs):
+            given = [*args, *kwargs.values()]
+            if len(given) <= place or given[place] is None: return 'not attempted'
+            try: return check(*args, **kwargs)
+            except Exception as error:
+                return (f'wrong: expected {what}, and your answer, {given[place]!r:.60}, ends in '
+                    f'{type(error).__name__}: {error}')
+        return checked
+    return decorate
+
 # %% ../../nbs/course/gpt2_exercises.ipynb #6c769b92
+@_answers('the text of a token', place=2)
 def check_next_token(
-    gpt2:GPT2, # Tokenizer and model
+    gpt:Decoder, # Tokenizer and model
     prompt:str, # A quotation without its last word
-    answer:str|None=None, # The text of the token that GPT-2 finds likeliest, exactly
+    answer:str|None=None, # The text of the token that the model finds likeliest, exactly
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 1: which token comes next?"
-    if answer is None: return 'not attempted'
-    right = next_tokens(gpt2, prompt, k=1).iloc[0]
+    right = gpt.next_tokens(prompt, k=1).iloc[0]
+    if isinstance(answer, list) and len(answer) == 1: answer = answer[0]
     if answer == right.text: return 'passed'
-    if answer in (right.token, right.id): return f'wrong: expected its text and not {answer!r}: look at the column `text`'
-    if str(answer).strip() == right.text.strip(): return f'wrong: expected {answer!r} as the vocabulary has it: whose is the space?'
-    return f'wrong: expected the likeliest token, which {answer!r} is not: look at the first row of next_tokens'
+    if answer in (right.token, right.id):
+        return f'wrong: expected its text and not {answer!r}: look at the column `text`'
+    if str(answer).strip() == right.text.strip():
+        return f'wrong: expected {answer!r} as the vocabulary has it: whose is the space?'
+    return (f'wrong: expected the likeliest token, which {answer!r:.60} is not: look at the first '
+        'row of next_tokens')
 
 # %% ../../nbs/course/gpt2_exercises.ipynb #318a1925
+@_answers('a tokenizer')
 def check_tokenizer(
     mine:PreTrainedTokenizerBase|None, # Yours
     texts:list[str], # What it should cut into few tokens
     at_most:int, # How many tokens it may use for all of them
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 2: a tokenizer that needs fewer tokens"
-    if mine is None: return 'not attempted'
     for text in texts:
-        if (back := mine.decode(mine.encode(text))) != text:
-            return f'wrong: expected {text[:30]!r} back and got {back[:30]!r}; a byte-level tokenizer loses nothing'
+        back = mine.decode(mine.encode(text))
+        if back != text:
+            return (f'wrong: expected {text[:30]!r} back and got {back[:30]!r}; a byte-level '
+                'tokenizer loses nothing')
     used = sum(map(len, mine(texts).input_ids))
     if used <= at_most: return 'passed'
-    return f'wrong: expected at most {at_most} tokens, not {used}: a larger vocabulary has longer tokens'
+    return (f'wrong: expected at most {at_most} tokens, not {used}: a larger vocabulary has longer '
+        'tokens')
 
 # %% ../../nbs/course/gpt2_exercises.ipynb #e8482576
+@_answers('a function that takes logits and p, and gives logits back')
 def check_min_p(
     mine:Callable[[torch.Tensor,float],torch.Tensor]|None, # Takes logits and p, gives logits back
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 3: keep what is at least p times as likely as the likeliest"
-    if mine is None: return 'not attempted'
     logits = torch.tensor([[2., 1.5, 0., -1., -4.], [0., .1, .2, .3, .4]])
     for p in (0.05, 0.3, 0.9, 0.95):
-        expected, got = MinPLogitsWarper(p)(None, logits), mine(logits.clone(), p)
-        if torch.equal(expected, got): continue
-        if not got.isneginf().any(): return 'wrong: expected minus infinity for what is left out: softmax makes that a zero'
-        kept = [rows.isfinite().int().tolist() for rows in (expected, got)]
-        if kept[0] == kept[1]: return 'wrong: expected the logits that are kept unchanged: softmax comes later'
-        return f'wrong: expected to keep {kept[0]}, not {kept[1]}, for {p=}: the bar is p times the highest probability of each row'
+        expected = MinPLogitsWarper(p)(None, logits)
+        got = torch.as_tensor(mine(logits.clone(), p))
+        if got.shape == expected.shape and torch.allclose(expected, got.float()): continue
+        if not got.isneginf().any():
+            return 'wrong: expected minus infinity for what is left out: softmax makes that a zero'
+        stay, mine_stay = expected.isfinite().int().tolist(), got.isfinite().int().tolist()
+        if stay == mine_stay:
+            return 'wrong: expected the logits that stay to be unchanged: softmax comes later'
+        return (f'wrong: expected to keep {stay}, not {mine_stay}, for {p=}: the bar is p times '
+            'the highest probability of each row')
     return 'passed'
 
 # %% ../../nbs/course/gpt2_exercises.ipynb #9e82e22f
+@_answers('a function that takes model, ids, n and num_beams, and gives n ids')
 def check_beams(
-    mine:Callable|None, # Takes model, ids of the prompt, number of new tokens, number of beams; gives the new ids
+    mine:Callable|None, # Takes model, ids of the prompt, new tokens, number of beams; gives new ids
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 4: beam search by hand"
-    if mine is None: return 'not attempted'
-    tokenizer = train_bpe(['a film'], vocab_size=257)
-    ids, configs = torch.tensor([[66, 67]]), [GenerationConfig(max_new_tokens=6, num_beams=n, pad_token_id=0) for n in (1, 4)]
+    tokenizer, ids = train_bpe(['a film'], vocab_size=257), torch.tensor([[66, 67]])
+    options = dict(max_new_tokens=6, pad_token_id=0)
     for seed in range(4):
-        model = new_gpt2(tokenizer, width=16, context=32, seed=seed).model
-        model.requires_grad_(False).transformer.h.apply(lambda part: [weight.mul_(3) for weight in part.parameters(recurse=False)])
-        greedy, expected = [model.generate(ids, attention_mask=ids > 0, generation_config=config)[0, 2:].tolist() for config in configs]
-        if (got := list(mine(model, [66, 67], 6, 4))) != expected:
-            hint = 'that is greedy, keep several beginnings' if got == greedy else \
-                'add up log-probabilities, and let the continuations of all beams compete'
-            return f'wrong: expected {expected}, not {got}: {hint}'
+        model = new_gpt2(tokenizer, width=16, context=32, seed=seed, device='cpu').model
+        model.generation_config.eos_token_id = None # every text has the same length
+        with torch.no_grad(): # weights far apart, or one text is as good as another
+            for name, weight in model.named_parameters():
+                if '.h.' in name: weight.mul_(3)
+        greedy, expected = [model.generate(ids, attention_mask=torch.ones_like(ids),
+            generation_config=GenerationConfig(num_beams=n, **options))[0, 2:].tolist()
+            for n in (1, 4)]
+        got = [int(i) for i in mine(model, [66, 67], 6, 4)]
+        if got == expected: continue
+        hint = 'add up log-probabilities, and let the continuations of all beams compete'
+        if got == greedy: hint = 'that is greedy, keep several beginnings'
+        return f'wrong: expected {expected}, not {got}: {hint}'
     return 'passed'
 
 # %% ../../nbs/course/gpt2_exercises.ipynb #0dd5643e
+@_answers('a decoder, as new_gpt2 makes one')
 def check_reader(
-    mine:GPT2|None, # Yours
+    mine:Decoder|None, # Yours
     texts:list[str], # Which it has not seen
     at_most:float, # Bits per character that it may need
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 5: a model that reads better"
-    if mine is None: return 'not attempted'
-    if (bits := bits_per_character(mine, texts)) <= at_most: return 'passed'
-    return f'wrong: expected at most {at_most:.3f} bits per character, not {bits:.3f}: more steps, more width, longer tokens? ' \
-        '(perplexity is no measure here, it depends on the vocabulary)'
+    bits = mine.bits_per_character(texts)
+    if bits <= at_most: return 'passed'
+    return (f'wrong: expected at most {at_most:.3f} bits per character, not {bits:.3f}: more '
+        'steps, more width, longer tokens? (perplexity is no measure here, it depends on the '
+        'vocabulary)')

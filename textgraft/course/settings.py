@@ -82,7 +82,7 @@ SMALL = Settings(
     lm=LMSettings(emb=64, hidden=64, layers=2, drop=.05, bs=32, seq_len=40,
                   general_epochs=8, epochs=4, lr=2e-2),
     clas=ClassifierSettings(drop=.5, bs=50, epochs=4, lr=4e-2, max_len=400),
-    gpt2=GPT2Settings(name=None, layers=2, width=64, heads=4, vocab=512, context=128, steps=300))
+    gpt2=GPT2Settings(name=None, layers=2, width=64, heads=4, vocab=2048, context=64, steps=600))
 
 TEST = SMALL.changed(seeds=2, lm=dict(general_epochs=2, epochs=2), clas=dict(epochs=2))
 

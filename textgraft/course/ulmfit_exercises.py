@@ -34,114 +34,11 @@ def hint_for(
 )->str|None: # None: an answer that nobody thought of
     "The hint for an answer that looks right"
     for hint, values in tempting.items():
-        if any(np.shape(answer) == np.shape(value) and np.allclose(answer, value, rtol, atol=0) for value in values): return hint
+        for value in values:
+            same_shape = np.shape(answer) == np.shape(value)
+            if same_shape and np.allclose(answer, value, rtol, atol=0): return hint
 
-# %% ../../nbs/course/ulmfit_exercises.ipynb #850b005a
-def check_perplexity(
-    given:list[list[float]], # What a model thought of each word as it came, one list per text
-    answer:float|None=None, # Perplexity of all texts together
-)->str: # `passed`, `not attempted`, or what is wrong
-    "Chapter 3, exercise 1: perplexity by hand"
-    if answer is None: return 'not attempted'
-    surprise, each = -np.log(np.concatenate(given)), [np.exp(-np.log(text).mean()) for text in given]
-    loss, probs = surprise.mean(), np.exp(-surprise)
-    said = hint_for(answer, {
-        'passed': [np.exp(loss)],
-        'every word counts as much as any other, in a long text or in a short one': [np.mean(each)],
-        'take the logarithms first, then the mean': [1/probs.mean(), (1/probs).mean()],
-        'take the mean of the logarithms, not their sum': [np.exp(surprise.sum())],
-        'that is the loss, take its exponential': [loss],
-        'that is the loss in bits': [loss/np.log(2)],
-        'a logarithm of base 2 is undone by a power of 2': [np.exp(loss/np.log(2))]}) or 'as in the first cell of the chapter'
-    if said == 'passed': return said
-    return f'wrong: expected the perplexity of all {len(surprise)} words together, not {answer:.4g}: {said}'
-
-# %% ../../nbs/course/ulmfit_exercises.ipynb #302e0542
-def range_test(
-    falls:float, # Where the curve falls, as a power of ten
-    seed:int=0, # Its noise
-)->tuple[np.ndarray, np.ndarray, np.ndarray]: # Rates, losses, and the share of the way down that is done at each
-    "A curve like those of `lr_find`: flat, then down, then up steeply"
-    power = np.linspace(falls-3, falls+2.5, 100)
-    losses = 5 - 2/(1 + np.exp(-3*(power-falls))) + np.exp(4*(power-falls-2.2))
-    done = (losses[0]-losses)/(losses[0]-losses.min())
-    return 10**power, losses + .01*np.random.default_rng(seed).standard_normal(100), done
-
-# %% ../../nbs/course/ulmfit_exercises.ipynb #810ca4f6
-def check_rate(
-    mine:Callable[[np.ndarray,np.ndarray],float]|None=None, # Takes rates and losses, gives a rate
-)->str: # `passed`, `not attempted`, or what is wrong
-    "Chapter 3, exercise 2: a rate from the curve"
-    if mine is None: return 'not attempted'
-    for seed, falls in enumerate((-4., -2.5, -1., -3.)):
-        rates, losses, done = range_test(falls, seed)
-        got, lowest = float(mine(rates.copy(), losses.copy())), rates[done.argmax()]
-        share = np.interp(got, rates, done)
-        where = f'wrong: expected a rate on the slope, not {got:.2g} on a curve that is lowest at {lowest:.2g}'
-        if not rates[0] <= got <= rates[-1]: return where + ': give the rate, not its place in the list'
-        if share < .1 and got < lowest: return where + ': there it is still flat (is your slope taken by log(rate)?)'
-        if share > .9 or got > lowest: return where + ': there the loss has stopped falling, stay well before it'
-    return 'passed'
-
-# %% ../../nbs/course/ulmfit_exercises.ipynb #d0b5ebb6
-def check_surprise(
-    mine:Callable|None=None, # Takes a language model and ids, gives -log of the probability of each token after the first
-)->str: # `passed`, `not attempted`, or what is wrong
-    "Chapter 3, exercise 3: how surprising is each token?"
-    if mine is None: return 'not attempted'
-    lm = new_lm(Vocab([*SPECIAL_TOKENS, *map(str, range(20))]), emb=16, hidden=16, layers=2, drop_mult=1.)
-    ids = np.array([2, *np.random.default_rng(0).integers(9, 29, 8)])
-    beliefs = -torch.stack([next_word_probs(lm, ids[:n]) for n in range(1, 10)]).log()
-    right, unshifted = beliefs[range(8), ids[1:]], beliefs[range(9), ids]
-    lm.model.train()
-    got = torch.as_tensor(mine(lm, ids.copy())).detach().cpu().float().flatten()
-    if len(got) != 8: return f'wrong: expected 8 numbers for 9 tokens, not {len(got)}: nothing follows the last'
-    said = hint_for(got, {
-        'passed': [right], 'a score is about the next token: shift by one': [unshifted[1:], unshifted[:-1]],
-        'take minus the logarithm': [right.exp(), (-right).exp()], 'a surprise is not negative': [-right],
-        'take the natural logarithm': [right/np.log(2)]}) or 'dropout off (`eval`)? other texts forgotten (`reset`)? log_softmax?'
-    if said == 'passed': return said
-    return 'wrong: expected {:.2f}, {:.2f}, {:.2f}, ..., not {:.2f}, {:.2f}, {:.2f}, ...: '.format(*right[:3], *got[:3]) + said
-
-# %% ../../nbs/course/ulmfit_exercises.ipynb #cb48f0e6
-def check_head_start(
-    mine:LanguageModel|None, # Yours
-    general:LanguageModel, # Has read general English
-    vocab:Vocab, # The reviews' vocabulary
-    ids:list[np.ndarray], # Reviews to measure on
-    share:float=.8, # Of the perplexity that `carry_over` leaves, it may have this share
-)->str: # `passed`, `not attempted`, or what is wrong
-    "Chapter 3, exercise 4: a lower perplexity before any training"
-    if mine is None: return 'not attempted'
-    if mine.vocab.tokens != vocab.tokens: return f'wrong: expected the {len(vocab)} words of `vocab`: begin with carry_over'
-    start, known = carry_over(general, vocab), [word in general.vocab for word in vocab.tokens]
-    was, now = arrays_of(start.model), arrays_of(mine.model)
-    for name in was:
-        same = slice(None) if 'rnns' in name else known
-        if name != '1.decoder.bias' and not np.allclose(was[name][same], now[name][same], atol=1e-6):
-            return f'wrong: expected LSTM and embeddings of known words as before, but {name} has changed: count, do not train'
-    at_most, got = share*perplexity(start, ids), perplexity(mine, ids)
-    if got <= at_most: return 'passed'
-    return f'wrong: expected a perplexity of at most {at_most:,.1f}, not {got:,.1f}: is a word expected as often as it comes?'
-
-# %% ../../nbs/course/ulmfit_exercises.ipynb #fed4f6e9
-def check_better_lm(
-    mine:LanguageModel|None, # Yours
-    lm:LanguageModel, # The one to beat
-    ids:list[np.ndarray], # Texts that neither has read
-    share:float=.995, # Of the perplexity of `lm`, it may have this share
-)->str: # `passed`, `not attempted`, or what is wrong
-    "Chapter 3, exercise 5: a better language model of the same size"
-    if mine is None: return 'not attempted'
-    if mine.vocab.tokens != lm.vocab.tokens:
-        return f'wrong: expected the {len(lm.vocab)} words of `lm`, not {len(mine.vocab)} others: perplexities would not compare'
-    allowed, weights = [sum(p.numel() for p in model.model.parameters()) for model in (lm, mine)]
-    if weights > allowed: return f'wrong: expected at most {allowed:,} weights, not {weights:,}: what else can be changed?'
-    at_most, got = share*perplexity(lm, ids), perplexity(mine, ids)
-    if got <= at_most: return 'passed'
-    return f'wrong: expected a perplexity of at most {at_most:.2f}, not {got:.2f}: more epochs, smaller batches, another rate?'
-
-# %% ../../nbs/course/ulmfit_exercises.ipynb #971c29c2
+# %% ../../nbs/course/ulmfit_exercises.ipynb #110d3db6
 def _numbers(answer):
     "An answer as an array of numbers; None: it is something else"
     try: return np.asarray(answer, dtype=float)
@@ -153,6 +50,155 @@ def _call(mine, *given):
     try: return mine(*given), None
     except Exception as error: # whatever a reader's function may raise
         return None, f'wrong: expected an answer, but {type(error).__name__} was raised: {error}'
+
+# %% ../../nbs/course/ulmfit_exercises.ipynb #850b005a
+def check_perplexity(
+    given:list[list[float]], # What a model thought of each word as it came, one list per text
+    answer:float|None=None, # Perplexity of all texts together
+)->str: # `passed`, `not attempted`, or what is wrong
+    "Chapter 3, exercise 1: perplexity by hand"
+    if answer is None: return 'not attempted'
+    surprise = -np.log(np.concatenate(given))
+    each = [np.exp(-np.log(text).mean()) for text in given]
+    loss, probs = surprise.mean(), np.exp(-surprise)
+    expected = f'wrong: expected the perplexity of all {len(surprise)} words together'
+    got = _numbers(answer)
+    if got is None or got.size != 1: return f'{expected}, not {answer!r:.60}: one number'
+    got = float(got.reshape(()))
+    said = hint_for(got, {
+        'passed': [np.exp(loss)],
+        'every word counts as much as any other, in a long text or in a short one': [np.mean(each)],
+        'take the logarithms first, then the mean': [1/probs.mean(), (1/probs).mean()],
+        'take the mean of the logarithms, not their sum': [np.exp(surprise.sum())],
+        'that is the loss, take its exponential': [loss],
+        'that is the loss in bits': [loss/np.log(2)],
+        'a logarithm of base 2 is undone by a power of 2': [np.exp(loss/np.log(2))]}, rtol=.005)
+    if said == 'passed': return said
+    return f'{expected}, not {got:.4g}: {said or "as in the first cell of the chapter"}'
+
+# %% ../../nbs/course/ulmfit_exercises.ipynb #302e0542
+def range_test(
+    falls:float, # Where the curve falls, as a power of ten
+    seed:int=0, # Its noise
+)->tuple[np.ndarray, np.ndarray, np.ndarray]: # Rates, losses, share of the way down at each
+    "A curve like those of `lr_find`: flat, then down, then up steeply"
+    power = np.linspace(falls-3, falls+2.5, 100)
+    losses = 5 - 2/(1 + np.exp(-3*(power-falls))) + np.exp(4*(power-falls-2.2))
+    done = (losses[0]-losses)/(losses[0]-losses.min())
+    noise = .01*np.random.default_rng(seed).standard_normal(100)
+    return 10**power, losses + noise, done
+
+# %% ../../nbs/course/ulmfit_exercises.ipynb #810ca4f6
+def check_rate(
+    mine:Callable[[np.ndarray,np.ndarray],float]|None=None, # Takes rates and losses, gives a rate
+)->str: # `passed`, `not attempted`, or what is wrong
+    "Chapter 3, exercise 2: a rate from the curve"
+    if mine is None: return 'not attempted'
+    for seed, falls in enumerate((-4., -2.5, -1., -3.)):
+        rates, losses, done = range_test(falls, seed)
+        lowest = rates[done.argmax()]
+        answer, problem = _call(mine, rates.copy(), losses.copy())
+        if problem: return problem
+        got = _numbers(answer)
+        if got is None or got.size != 1 or not np.isfinite(got).all():
+            return f'wrong: expected one rate, not {answer!r:.60}: is there a `return`?'
+        hint = _rate_hint(float(got.reshape(())), rates, done)
+        if hint:
+            where = f'not {float(got.reshape(())):.2g} on a curve that is lowest at {lowest:.2g}'
+            return f'wrong: expected a rate on the slope, {where}: {hint}'
+    return 'passed'
+
+# %% ../../nbs/course/ulmfit_exercises.ipynb #8a25bee4
+def _rate_hint(rate, rates, done):
+    "What is wrong with a rate; None: nothing"
+    share, lowest = np.interp(rate, rates, done), rates[done.argmax()]
+    if not rates[0] <= rate <= rates[-1]: return 'give the rate, not its place in the list'
+    if share < .1 and rate < lowest: return 'there it is still flat (is your slope by log(rate)?)'
+    if share > .9 or rate > lowest: return 'there the loss has stopped falling, stay well before it'
+
+# %% ../../nbs/course/ulmfit_exercises.ipynb #d0b5ebb6
+def check_surprise(
+    mine:Callable|None=None, # Takes a language model and ids, gives the surprise of each token
+)->str: # `passed`, `not attempted`, or what is wrong
+    "Chapter 3, exercise 3: how surprising is each token?"
+    if mine is None: return 'not attempted'
+    words = Vocab([*SPECIAL_TOKENS, *map(str, range(20))])
+    lm = new_lm(words, emb=16, hidden=16, layers=2, drop_mult=1.)
+    ids = np.array([2, *np.random.default_rng(0).integers(9, 29, 8)])
+    beliefs = -torch.stack([next_word_probs(lm, ids[:n]) for n in range(1, 10)]).log()
+    lm.model.train()
+    answer, problem = _call(mine, lm, ids.copy())
+    if problem: return problem
+    got = _numbers(answer.detach().cpu() if isinstance(answer, torch.Tensor) else answer)
+    if got is None or got.size != 8:
+        what = 'none' if got is None else got.size
+        return f'wrong: expected 8 numbers for 9 tokens, not {what}: nothing follows the last'
+    return _surprise_hint(got.flatten(), beliefs.numpy(), ids)
+
+# %% ../../nbs/course/ulmfit_exercises.ipynb #a1b86681
+def _surprise_hint(got, beliefs, ids):
+    "`passed`, or what is wrong with eight numbers"
+    right, unshifted = beliefs[range(8), ids[1:]], beliefs[range(9), ids]
+    said = hint_for(got, {
+        'passed': [right],
+        'a score is about the next token: shift by one': [unshifted[1:], unshifted[:-1]],
+        'take minus the logarithm': [np.exp(right), np.exp(-right)],
+        'a surprise is not negative': [-right],
+        'take the natural logarithm': [right/np.log(2)]})
+    if said == 'passed': return said
+    said = said or 'dropout off (`eval`)? other texts forgotten (`reset`)? log_softmax?'
+    expected, given = (', '.join(f'{value:.2f}' for value in part[:3]) for part in (right, got))
+    return f'wrong: expected {expected}, ..., not {given}, ...: {said}'
+
+# %% ../../nbs/course/ulmfit_exercises.ipynb #cb48f0e6
+def check_head_start(
+    mine:LanguageModel|None, # Yours
+    general:LanguageModel, # Has read general English
+    vocab:Vocab, # The reviews' vocabulary
+    ids:list[np.ndarray], # Reviews to measure on
+    share:float=.8, # Of the perplexity that `carry_over` leaves, it may have this share
+)->str: # `passed`, `not attempted`, or what is wrong
+    "Chapter 3, exercise 4: a lower perplexity before any training"
+    if mine is None: return 'not attempted'
+    if not isinstance(mine, LanguageModel):
+        return f'wrong: expected a LanguageModel, not {mine!r:.60}: begin with carry_over'
+    if mine.vocab.tokens != vocab.tokens:
+        return f'wrong: expected the {len(vocab)} words of `vocab`: begin with carry_over'
+    start, known = carry_over(general, vocab), [word in general.vocab for word in vocab.tokens]
+    was, now = arrays_of(start.model), arrays_of(mine.model)
+    for name in was:
+        same = slice(None) if 'rnns' in name else known
+        kept = np.allclose(was[name][same], now[name][same], atol=1e-6)
+        if name != '1.decoder.bias' and not kept:
+            what = 'LSTM and embeddings of known words as before'
+            return f'wrong: expected {what}, but {name} has changed: count, do not train'
+    at_most, got = share*perplexity(start, ids), perplexity(mine, ids)
+    if got <= at_most: return 'passed'
+    hint = 'is a word expected as often as it comes?'
+    return f'wrong: expected a perplexity of at most {at_most:,.1f}, not {got:,.1f}: {hint}'
+
+# %% ../../nbs/course/ulmfit_exercises.ipynb #fed4f6e9
+def check_better_lm(
+    mine:LanguageModel|None, # Yours
+    lm:LanguageModel, # The one to beat
+    ids:list[np.ndarray], # Texts that neither has read
+    share:float=.995, # Of the perplexity of `lm`, it may have this share
+)->str: # `passed`, `not attempted`, or what is wrong
+    "Chapter 3, exercise 5: a better language model of the same size"
+    if mine is None: return 'not attempted'
+    if not isinstance(mine, LanguageModel):
+        return f'wrong: expected a LanguageModel, not {mine!r:.60}: not its learner, not its figure'
+    if mine.vocab.tokens != lm.vocab.tokens:
+        words = f'the {len(lm.vocab)} words of `lm`, not {len(mine.vocab)} others'
+        return f'wrong: expected {words}: perplexities would not compare'
+    allowed, weights = [sum(p.numel() for p in m.model.parameters()) for m in (lm, mine)]
+    if weights > allowed:
+        expected = f'wrong: expected at most {allowed:,} weights'
+        return f'{expected}, not {weights:,}: what else can be changed?'
+    at_most, got = share*perplexity(lm, ids), perplexity(mine, ids)
+    if got <= at_most: return 'passed'
+    hint = 'more epochs, smaller batches, another rate?'
+    return f'wrong: expected a perplexity of at most {at_most:.2f}, not {got:.2f}: {hint}'
 
 # %% ../../nbs/course/ulmfit_exercises.ipynb #c4b8090c
 def check_rates(
@@ -254,7 +300,7 @@ class Polite:
         positive = 1/(1 + np.exp(-score))
         return 1-positive, positive
 
-# %% ../../nbs/course/ulmfit_exercises.ipynb #b8466613
+# %% ../../nbs/course/ulmfit_exercises.ipynb #384d2e54
 def _together(model, text):
     "What two neighbours carry together, and what they carry alone"
     words = text.split()

@@ -92,7 +92,7 @@ class ChunkMemo:
         bos:str='xxbos', # Token for the beginning of a text
         lower:Callable=str.lower, # Lower case in this language
         plain_words:bool=False, # Whether spaCy leaves a word of the letters a to z as it is
-        window:int=100, # Characters at either end that a prefix or a suffix may depend on
+        window:int=40, # Characters at either end that a prefix or a suffix may depend on
         limit:int=300_000, # Chunks after which the table begins anew
     ):
         self.fix_html, self.replace_rep, self.replace_wrep, *self.signs = rules[:5]
@@ -125,11 +125,13 @@ def peel(
     specials:dict, # Exceptions: chunks with given tokens
 )->tuple: # Its tokens
     "Take prefixes and suffixes off both ends, as spaCy's tokenizer does"
+    if self.plain_words:
+        if word in specials: return specials[word]
+        if _is_plain(word): return (word,)
+        if word[-1:] in _closing and _is_plain(word[:-1]):
+            return (*specials.get(word[:-1], (word[:-1],)), word[-1])
     front, back = [], []
     start, stop = 0, len(word)
-    if self.plain_words and word not in specials and word[-1:] in _closing and _is_plain(word[:-1]):
-        stop -= 1
-        back.append(word[-1])
     while start < stop and not self.stays_whole(word, start, stop, specials):
         before, after = self.find_ends(word, start, stop, specials)
         if not before and not after: break
@@ -143,7 +145,7 @@ def _is_plain(word): return word.isascii() and word.isalpha()
 # %% ../../nbs/library/chunk_memo.ipynb #c40e12fa
 @patch
 def find_ends(self:ChunkMemo, word:str, start:int, stop:int, specials:dict)->tuple[int, int]:
-    "Characters to take off `word[start:stop]`: prefix and suffix; one of them if an exception is left"
+    "Characters to take off `word[start:stop]` in front and at the end"
     before = self.splitter.find_prefix(word[start:min(start + self.window, stop)])
     if before and self.is_special(word, start + before, stop, specials): return before, 0
     after = self.splitter.find_suffix(word[max(start + before, stop - self.window):stop])
@@ -182,6 +184,7 @@ def inside(
     specials:dict, # Exceptions: words with given tokens
 )->tuple: # Its tokens
     "An exception, a plain word, a web address, or parts around hyphens and the like"
+    if not word: return ()
     if word in specials: return specials[word]
     if self.plain_words and _is_plain(word): return (word,)
     if self.token_match and self.token_match(word) or self.is_url(word): return (word,)
@@ -211,16 +214,20 @@ def merged(
     chunk_of:list[int], # The chunk that each of them comes from
 )->list[str]: # Tokens after merging
     "Put together what spaCy puts together"
-    spans = [(i, i + 1 + len(rest)) for i, token in enumerate(tokens)
-             for rest in self.merges.get(token, ()) if tuple(tokens[i + 1:i + 1 + len(rest)]) == rest]
+    spans = []
+    for start, token in enumerate(tokens):
+        for rest in self.merges.get(token, ()):
+            stop = start + 1 + len(rest)
+            if tuple(tokens[start + 1:stop]) == rest: spans.append((start - stop, start, stop))
     taken, stop_of = set(), {}
-    for start, stop in sorted(spans, key=lambda span: (span[0] - span[1], span[0])): # longest first
+    for _, start, stop in sorted(spans): # the longest first, then the first
         if start not in taken and stop - 1 not in taken: stop_of[start] = stop
         taken.update(range(start, stop))
     result, i = [], 0
     while i < len(tokens):
         stop = stop_of.get(i, i + 1)
-        word = ''.join(tokens[i:stop]) if i in stop_of and chunk_of[i] == chunk_of[stop - 1] else None
+        in_one_chunk = chunk_of[i] == chunk_of[stop - 1]
+        word = ''.join(tokens[i:stop]) if i in stop_of and in_one_chunk else None
         result += self.specials.get(word, tokens[i:stop])
         i = stop
     return result
@@ -235,7 +242,8 @@ def words_of(
 )->list[str]: # What spaCy is asked about
     "The words of a chunk after the rules about signs and capitals"
     has_sign = _has_sign(chunk)
-    if not has_sign and self.lower(chunk[0]) == chunk[0]: # no rule looks further than the first letter
+    begins_small = not (chunk[0].isupper() or chunk[0].istitle())
+    if not has_sign and begins_small: # no rule looks further than the first letter
         return [self.lower(chunk)]
     for rule in (*self.signs, *self.capitals) if has_sign else self.capitals: chunk = rule(chunk)
     return self.lower(chunk).split()
@@ -257,8 +265,8 @@ def work_out(
     tokens = []
     for word in self.words_of(chunk):
         part = self.peel(word, self.specials)
-        if not self.merges.keys().isdisjoint(part) and tuple(self.merged(part, [0] * len(part))) != part:
-            return FRAGILE
+        if len(part) > 1 and not self.merges.keys().isdisjoint(part):
+            if tuple(self.merged(part, [0] * len(part))) != part: return FRAGILE
         tokens += part
     return tuple(tokens)
 
@@ -337,8 +345,8 @@ def spread(
 def encode(
     self:ChunkMemo,
     texts:list[str], # Raw texts
-)->tuple[list[str], np.ndarray, np.ndarray]: # Tokens that occur; numbers into them, one text after another; tokens of each text
-    "Tokens of many texts, as numbers"
+)->tuple[list[str], np.ndarray, np.ndarray]: # Tokens that occur; numbers into them; tokens per text
+    "Tokens of many texts, as numbers, one text after another"
     if not len(texts): return [], np.zeros(0, np.int64), np.zeros(0, np.int64)
     with self.lock:
         table = self.table
@@ -369,7 +377,8 @@ def look_up(self:ChunkMemo, table:ChunkTable, texts:list[str])->tuple[np.ndarray
 def hidden_main():
     "While this lasts, new processes do not run the user's script again"
     main = sys.modules['__main__']
-    saved = {name: main.__dict__[name] for name in ('__file__', '__spec__') if name in main.__dict__}
+    names = main.__dict__.keys() & {'__file__', '__spec__'}
+    saved = {name: main.__dict__[name] for name in names}
     main.__dict__.pop('__file__', None)
     main.__spec__ = None
     try: yield

@@ -70,6 +70,7 @@ def bfloat16_works(
     except RuntimeError: return False
     return True
 
+# %% ../../nbs/library/fastai_fixes.ipynb #41c70702
 def mixed_precision(
     learn:Learner, # Any learner
     bf16:bool=False, # Without a GPU: multiply in bfloat16; pays with AMX or AVX512-BF16

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['NOT_KEPT', 'readable_ids', 'known_share', 'UnknownWordsWarning', 'warn_of_unknown_words', 'build_network',
-           'TextEstimator', 'matching_labels']
+           'TextEstimator', 'matching_labels', 'NoValidation', 'Explanation']
 
-# %% ../../nbs/library/text_estimator.ipynb #97483188
+# %% ../../nbs/library/text_estimator.ipynb #a42ac251
 import json
 import threading
 import warnings
+from html import escape
 from pathlib import Path
 
 from ..batching import predict_loader
@@ -22,13 +23,14 @@ from ..tokenization import PAD, SPECIAL_TOKENS, UNK, Vocab
 import numpy as np
 import pandas as pd
 import torch
+from fastai.callback.core import Callback, CancelValidException
 from fastcore.basics import patch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-# %% ../../nbs/library/text_estimator.ipynb #a863d213
+# %% ../../nbs/library/text_estimator.ipynb #e97ba71b
 def readable_ids(
     vocab:Vocab, # What the ids stand for
     texts:list[str], # Raw texts
@@ -46,7 +48,7 @@ def known_share(
     words = [text[~np.isin(text, markers)] for text in ids]
     return np.array([np.mean(text != vocab[UNK]) if len(text) else 0. for text in words])
 
-# %% ../../nbs/library/text_estimator.ipynb #61f98985
+# %% ../../nbs/library/text_estimator.ipynb #e8d20f10
 class UnknownWordsWarning(UserWarning):
     "Texts consist mostly of words that the classifier has never seen"
 
@@ -60,7 +62,7 @@ def warn_of_unknown_words(
             'not know: another language or subject than in training? See `known` in .table(texts)')
     warnings.warn(text, UnknownWordsWarning, stacklevel=4)
 
-# %% ../../nbs/library/text_estimator.ipynb #f8fc525b
+# %% ../../nbs/library/text_estimator.ipynb #bc770da8
 def build_network(
     config:dict, # `encoder`, and the sizes that it wants
     vocab_size:int, # Number of ids in the vocabulary
@@ -69,8 +71,29 @@ def build_network(
     "The network that `config` describes"
     return encoder_of(config).classifier(vocab_size, n_classes, config)
 
-# %% ../../nbs/library/text_estimator.ipynb #e0fc0d41
-class TextEstimator(ClassifierMixin, BaseEstimator):
+# %% ../../nbs/library/text_estimator.ipynb #9adb753d
+class _Travelling(ClassifierMixin, BaseEstimator):
+    "What goes to another process: arrays instead of a network, and no lock"
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if state.pop('_lock', None): state['network_'] = arrays_of(self.network_)
+        return state
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if 'network_' not in state: return
+        network = build_network(self.config_, len(self.vocab_), len(self.classes_))
+        self._keep(fill_weights(network, self.network_), self.vocab_, self.config_)
+
+    def __sklearn_tags__(self): # texts are wanted, no table of numbers
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array = True
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+# %% ../../nbs/library/text_estimator.ipynb #c3c36246
+class TextEstimator(_Travelling):
     "Texts in, classes out; a subclass has `__init__`, and `fit` from `_take_labels` to `_keep`"
     device = None # The GPU where there is one, unless a subclass has a parameter of that name
 
@@ -90,26 +113,7 @@ class TextEstimator(ClassifierMixin, BaseEstimator):
         self._lock = threading.Lock()
         return self
 
-    def __getstate__(self):
-        "For other processes: arrays instead of a network, and no lock"
-        state = dict(super().__getstate__())
-        if state.pop('_lock', None): state['network_'] = arrays_of(self.network_)
-        return state
-
-    def __setstate__(self, state):
-        "As it was, on the CPU"
-        super().__setstate__(state)
-        if 'network_' not in state: return
-        network = build_network(self.config_, len(self.vocab_), len(self.classes_))
-        self._keep(fill_weights(network, self.network_), self.vocab_, self.config_)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.one_d_array = tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        return tags
-
-# %% ../../nbs/library/text_estimator.ipynb #be59c963
+# %% ../../nbs/library/text_estimator.ipynb #749c4617
 @patch
 def probabilities(
     self:TextEstimator,
@@ -136,7 +140,7 @@ def _ask(self:TextEstimator, texts):
     warn_of_unknown_words(known)
     return answers, known
 
-# %% ../../nbs/library/text_estimator.ipynb #166cbb0b
+# %% ../../nbs/library/text_estimator.ipynb #81fa243b
 @patch
 def predict_proba(
     self:TextEstimator,
@@ -154,7 +158,7 @@ def predict(
     probs, _ = self._ask(texts)
     return self.classes_[probs.argmax(axis=1)]
 
-# %% ../../nbs/library/text_estimator.ipynb #42a3aa5a
+# %% ../../nbs/library/text_estimator.ipynb #74c77441
 @patch
 def table(
     self:TextEstimator,
@@ -167,7 +171,7 @@ def table(
     table.insert(0, 'label', self.classes_[answers.argmax(axis=1)])
     return table.assign(known=known)
 
-# %% ../../nbs/library/text_estimator.ipynb #20bba4de
+# %% ../../nbs/library/text_estimator.ipynb #02cb66ee
 def matching_labels(
     labels:list, # What somebody holds to be right
     classes:np.ndarray, # What the classifier can answer
@@ -192,7 +196,27 @@ def score(
     labels = matching_labels(labels, self.classes_, len(answers))
     return float(accuracy_score(labels, answers, sample_weight=sample_weight))
 
-# %% ../../nbs/library/text_estimator.ipynb #141c5fa8
+# %% ../../nbs/library/text_estimator.ipynb #2d19c535
+class NoValidation(Callback):
+    "A callback for fastai: measure nothing between epochs"
+    def before_validate(self): raise CancelValidException()
+
+# %% ../../nbs/library/text_estimator.ipynb #331cb3ba
+class Explanation(pd.DataFrame):
+    "Tokens and their weights; a notebook shows the text with its words coloured"
+    def _repr_html_(self):
+        strongest = max(self.weight.abs().max(), 1e-9)
+        pairs = zip(self.token, self.weight)
+        words = [_coloured(token, weight, weight/strongest) for token, weight in pairs]
+        return f'<p style="line-height: 1.8">{" ".join(words)}</p>'
+
+def _coloured(token, weight, share):
+    "For the answer on blue, against it on orange; what the text contains is escaped"
+    colour = '42, 127, 158' if weight > 0 else '214, 121, 42'
+    style = f'background: rgba({colour}, {abs(share):.2f})'
+    return f'<span style="{style}" title="{weight:+.3f}">{escape(token)}</span>'
+
+# %% ../../nbs/library/text_estimator.ipynb #b02bbfa1
 NOT_KEPT = 'the language model it was trained from, which is not kept with a classifier: set lm'
 
 def _plain(values):
@@ -217,6 +241,7 @@ def save(
     files = {'vocab.json': write_vocab, 'weights.safetensors': write_weights}
     return save_folder(folder, 'text classifier', _plain(config), files)
 
+# %% ../../nbs/library/text_estimator.ipynb #b7b960d9
 @patch(cls_method=True)
 def load(
     cls:TextEstimator,
