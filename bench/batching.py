@@ -1,4 +1,4 @@
-"""Batches a second on one core: our loaders from ids on disk, fastai's from memory and from a folder.
+"""Batches a second on one core: our loaders from ids on disk, fastai's from memory and a folder.
 
     python -m bench.batching --data imdb.tar.xz [--texts 20000] [--no-record]
 

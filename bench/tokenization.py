@@ -1,4 +1,4 @@
-"""From text files to ids on disk: `cached_ids` beside fastai's `tokenize_folder`, on the same cores.
+"""From text files to ids on disk: ours beside fastai's `tokenize_folder`, on the same cores.
 
     python -m bench.tokenization --data imdb.tar.xz [--texts 100000] [--workers 2] [--no-record]
 
@@ -52,7 +52,7 @@ def unpack(data, folder, n, seed=0):
 
 
 def cpu_seconds():
-    "What this process and its finished children have computed: fairer than the clock on a busy machine"
+    "What this process and its finished children have computed: fairer than the clock"
     import resource
 
     return sum(
