@@ -1,9 +1,10 @@
-"""Batches a second on one core: our loaders from ids on disk, fastai's from tensors in memory and from its folder of token files.
+"""Batches a second on one core: our loaders from ids on disk, fastai's from memory and a folder.
 
     python -m bench.batching --data imdb.tar.xz [--texts 20000] [--no-record]
 
-Language model: bs 64, seq_len 72, an epoch in shuffled order, on the same texts with the same ids. The folder is measured on the first
-2,000 texts. Classifier: bs 64, a whole epoch. Memory: what one epoch adds to a fresh process, for the texts and for a quarter of them.
+Language model: bs 64, seq_len 72, an epoch in shuffled order, on the same texts with the same ids;
+the folder of token files is measured on the first 2,000 texts. Classifier: bs 64, a whole epoch.
+Memory: what one epoch adds to a fresh process, for the texts and for a quarter of them.
 """
 import argparse
 import multiprocessing
@@ -55,10 +56,26 @@ def language_model(path, root):
     from fastai.text.data import LMDataLoader, TextDataLoaders
     ids = read_ids(path)
     ours = lm_dataloaders(ids, ids, ids.vocab, bs=BS, seq_len=SEQ_LEN, device='cpu').train
-    memory = LMDataLoader([torch.from_numpy(text) for text in ids], bs=BS, seq_len=SEQ_LEN, shuffle=True)
-    folder = TextDataLoaders.from_folder(root, train='train', valid='test', is_lm=True, text_vocab=ids.vocab.tokens, bs=BS, seq_len=SEQ_LEN).train
-    figures = {name: dict(batches_per_second=per_second(loader), first_batch_s=first_batch(loader))
-               for name, loader in [('ours, ids on disk', ours), ('fastai, tensors in memory', memory), ('fastai, from_folder', folder)]}
+    memory = LMDataLoader(
+        [torch.from_numpy(text) for text in ids], bs=BS, seq_len=SEQ_LEN, shuffle=True
+    )
+    folder = TextDataLoaders.from_folder(
+        root,
+        train='train',
+        valid='test',
+        is_lm=True,
+        text_vocab=ids.vocab.tokens,
+        bs=BS,
+        seq_len=SEQ_LEN,
+    ).train
+    figures = {
+        name: dict(batches_per_second=per_second(loader), first_batch_s=first_batch(loader))
+        for name, loader in [
+            ('ours, ids on disk', ours),
+            ('fastai, tensors in memory', memory),
+            ('fastai, from_folder', folder),
+        ]
+    }
     fast = figures['ours, ids on disk']['batches_per_second']
     for other in figures.values(): other['ours_is_times_as_fast'] = fast/other['batches_per_second']
     return figures
@@ -75,21 +92,34 @@ def classifier(path):
     ids = read_ids(path)
     targets, n = np.arange(len(ids)) % 2, len(ids)
     ours = ClassifierLoader(TextIds(ids, ids.vocab, targets, ['a', 'b']), bs=BS, shuffle=True)
-    pairs = [(TensorText(torch.from_numpy(text)), TensorCategory(t)) for text, t in zip(ids, targets)]
-    theirs = SortedDL(pairs, bs=BS, shuffle=True, num_workers=0, before_batch=Pad_Chunk(seq_len=SEQ_LEN), res=[len(t) for t in ids])
+    pairs = [
+        (TensorText(torch.from_numpy(text)), TensorCategory(t)) for text, t in zip(ids, targets)
+    ]
+    theirs = SortedDL(
+        pairs,
+        bs=BS,
+        shuffle=True,
+        num_workers=0,
+        before_batch=Pad_Chunk(seq_len=SEQ_LEN),
+        res=[len(t) for t in ids],
+    )
     seconds = {}
     for name, loader in [('ours, ids on disk', ours), ('fastai, tensors in memory', theirs)]:
         start = time.perf_counter()
         for _ in loader: pass
         seconds[name] = time.perf_counter()-start
     random = np.array_split(np.random.default_rng(0).permutation(n), len(ours))
-    return dict(texts_per_second={name: n/s for name, s in seconds.items()}, padding=padding_share(ours.batches(), ours.dataset.lens),
-                padding_of_random_batches=padding_share(random, ours.dataset.lens))
+    return dict(
+        texts_per_second={name: n / s for name, s in seconds.items()},
+        padding=padding_share(ours.batches(), ours.dataset.lens),
+        padding_of_random_batches=padding_share(random, ours.dataset.lens),
+    )
 
 
 def memory_of_an_epoch(path, share):
     "MB that an epoch over a share of the texts adds to a process that has done nothing else"
-    with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool: return pool.submit(added_memory, path, share).result()
+    with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:
+        return pool.submit(added_memory, path, share).result()
 
 
 def added_memory(path, share):
@@ -98,7 +128,12 @@ def added_memory(path, share):
     from textgraft.library.ids_on_disk import TokenIds, read_ids
     ids = read_ids(path)
     n = int(len(ids)*share)
-    loader = LMLoader(TextIds(TokenIds(ids.ids, ids.offsets[:n+1]), ids.vocab), bs=BS, seq_len=SEQ_LEN, shuffle=True)
+    loader = LMLoader(
+        TextIds(TokenIds(ids.ids, ids.offsets[: n + 1]), ids.vocab),
+        bs=BS,
+        seq_len=SEQ_LEN,
+        shuffle=True,
+    )
     before = own_memory()
     peak = max(own_memory() for i, _ in enumerate(loader) if i % 50 == 0)
     return peak-before
@@ -106,7 +141,9 @@ def added_memory(path, share):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--data', type=Path, required=True, help="IMDB in fastai's layout: a folder or an archive")
+    parser.add_argument(
+        '--data', type=Path, required=True, help="IMDB in fastai's layout: a folder or an archive"
+    )
     parser.add_argument('--texts', type=int, default=20_000)
     parser.add_argument('--no-record', action='store_true', help='print only')
     args = parser.parse_args()
@@ -122,8 +159,17 @@ def main():
         few = unpack(folder/'a'/'imdb', folder/'b', 2000)
         if hasattr(os, 'sched_setaffinity'): os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         torch.set_num_threads(1)
-        figures = dict(texts=len(files), bs=BS, seq_len=SEQ_LEN, memory_mb_of_an_epoch={'quarter': memory_of_an_epoch(path, .25), 'all': memory_of_an_epoch(path, 1)},
-                       language_model=language_model(path, few), classifier=classifier(path))
+        figures = dict(
+            texts=len(files),
+            bs=BS,
+            seq_len=SEQ_LEN,
+            memory_mb_of_an_epoch={
+                'quarter': memory_of_an_epoch(path, 0.25),
+                'all': memory_of_an_epoch(path, 1),
+            },
+            language_model=language_model(path, few),
+            classifier=classifier(path),
+        )
     for name, part in figures.items(): print(name, part)
     if not args.no_record: print(record('batching', figures))
 

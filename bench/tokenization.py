@@ -1,8 +1,9 @@
-"""From text files to ids on disk: `cached_ids` beside fastai's `tokenize_folder` and `Numericalize`, on the same cores, in one run.
+"""From text files to ids on disk: ours beside fastai's `tokenize_folder`, on the same cores.
 
     python -m bench.tokenization --data imdb.tar.xz [--texts 100000] [--workers 2] [--no-record]
 
-Both sides start from the same text files and end with ids in a file. Then every token of every text is compared.
+Both sides start from the same text files and end with ids in a file, in one run. Then every token
+of every text is compared.
 """
 import argparse
 import os
@@ -24,7 +25,7 @@ TEXTS = ['train/neg', 'train/pos', 'test/neg', 'test/pos', 'unsup']
 
 
 def peak_memory(process, until):
-    "The largest sum of proportional set sizes (shared pages are divided) of a process and its children, in MB"
+    "The largest sum of proportional set sizes of a process and its children, in MB"
     import psutil
     peak, root = 0, psutil.Process(process)
     while not until.is_set():
@@ -51,9 +52,12 @@ def unpack(data, folder, n, seed=0):
 
 
 def cpu_seconds():
-    "What this process and its finished children have computed: on a busy machine a fairer measure than the clock"
+    "What this process and its finished children have computed: fairer than the clock"
     import resource
-    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+    return sum(
+        sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
 
 
 def list_files(root): return sorted(root.rglob('*.txt'))
@@ -68,7 +72,14 @@ def ours(root, workers, out):
     ids = cached_ids(texts, out, n_workers=workers, progress=False)
     done, cpu = time.perf_counter(), cpu_seconds()-cpu
     again = cached_ids(texts, out, progress=False)
-    return dict(seconds=done-start, cpu_seconds=cpu, reading_s=read-start, cached_again_s=time.perf_counter()-done, tokens=len(again.ids), vocab=len(ids.vocab))
+    return dict(
+        seconds=done - start,
+        cpu_seconds=cpu,
+        reading_s=read - start,
+        cached_again_s=time.perf_counter() - done,
+        tokens=len(again.ids),
+        vocab=len(ids.vocab),
+    )
 
 
 def fastais(root, workers, out):
@@ -84,17 +95,30 @@ def fastais(root, workers, out):
     tokens = 0
     with open(out, 'wb') as file:
         for path in list_files(root):
-            ids = numericalize((folder/path.relative_to(root)).read_text(encoding='utf-8').split(' ')).numpy()
+            ids = numericalize(
+                (folder / path.relative_to(root)).read_text(encoding='utf-8').split(' ')
+            ).numpy()
             tokens += len(ids)
             file.write(ids.astype(np.uint16).tobytes())
-    return dict(seconds=time.perf_counter()-start, cpu_seconds=cpu_seconds()-cpu, tokenize_folder_s=tokenized-start, tokens=tokens, vocab=len(numericalize.vocab))
+    return dict(
+        seconds=time.perf_counter() - start,
+        cpu_seconds=cpu_seconds() - cpu,
+        tokenize_folder_s=tokenized - start,
+        tokens=tokens,
+        vocab=len(numericalize.vocab),
+    )
 
 
 def in_fresh_process(name, root, workers, out):
     "Run one side by itself, with its memory"
-    code = f'import json, sys; from pathlib import Path; from bench.tokenization import {name} as side; ' \
-           f'print(json.dumps(side(Path(sys.argv[1]), {workers}, Path(sys.argv[2]))))'
-    process = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code, root, out], stdout=subprocess.PIPE, text=True)
+    code = (
+        'import json, sys; from pathlib import Path; '
+        f'from bench.tokenization import {name} as side; '
+        f'print(json.dumps(side(Path(sys.argv[1]), {workers}, Path(sys.argv[2]))))'
+    )
+    process = subprocess.Popen(
+        [sys.executable, '-W', 'ignore', '-c', code, root, out], stdout=subprocess.PIPE, text=True
+    )
     until, peak = threading.Event(), []
     watcher = threading.Thread(target=lambda: peak.append(peak_memory(process.pid, until)))
     watcher.start()
@@ -113,14 +137,19 @@ def compare(root):
     for i in range(0, len(files), 2000):
         part = files[i:i+2000]
         lists = tokenize([file.read_text(encoding='utf-8') for file in part], n_workers=0)
-        theirs = [(folder/file.relative_to(root)).read_text(encoding='utf-8').split(' ') for file in part]
+        theirs = [
+            (folder / file.relative_to(root)).read_text(encoding='utf-8').split(' ')
+            for file in part
+        ]
         differ += [str(file.relative_to(root)) for file, a, b in zip(part, lists, theirs) if a != b]
     return differ
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--data', type=Path, required=True, help="IMDB in fastai's layout: a folder or an archive")
+    parser.add_argument(
+        '--data', type=Path, required=True, help="IMDB in fastai's layout: a folder or an archive"
+    )
     parser.add_argument('--texts', type=int, default=100_000)
     parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument('--no-record', action='store_true', help='print only')
@@ -135,10 +164,21 @@ def main():
         print('fastai ', theirs, flush=True)
         differ = compare(root)
         n = len(list_files(root))
-    figures = dict(texts=n, workers=args.workers, ours=mine, fastai=theirs, times_as_fast=theirs['seconds']/mine['seconds'],
-                   times_less_computing=theirs['cpu_seconds']/mine['cpu_seconds'],
-                   texts_per_second=dict(ours=n/mine['seconds'], fastai=n/theirs['seconds']), texts_with_other_tokens=len(differ))
-    print(f"{n:,} texts: {figures['times_as_fast']:.1f} times as fast, {figures['times_less_computing']:.1f} times less computing; {len(differ)} texts with other tokens {differ[:5]}")
+    figures = dict(
+        texts=n,
+        workers=args.workers,
+        ours=mine,
+        fastai=theirs,
+        times_as_fast=theirs['seconds'] / mine['seconds'],
+        times_less_computing=theirs['cpu_seconds'] / mine['cpu_seconds'],
+        texts_per_second=dict(ours=n / mine['seconds'], fastai=n / theirs['seconds']),
+        texts_with_other_tokens=len(differ),
+    )
+    print(
+        f"{n:,} texts: {figures['times_as_fast']:.1f} times as fast, "
+        f"{figures['times_less_computing']:.1f} times less computing; "
+        f'{len(differ)} texts with other tokens {differ[:5]}'
+    )
     if not args.no_record: print(record('tokenization', figures))
 
 
