@@ -1,4 +1,5 @@
 "The exercises at the ends of the chapters, and of chapters 0 to 2: each solution passes its check, and the tempting wrong answers do not"
+
 import json
 import re
 from collections import Counter
@@ -55,11 +56,19 @@ CHAPTERS = ['00_corpus', '01_tokenization', '02_batching', '03_lm_finetune', '04
 @pytest.mark.parametrize('chapter', CHAPTERS)
 def test_the_readers_names_are_empty_and_every_check_says_so(chapter):
     nb = json.loads((NBS/f'{chapter}.ipynb').read_text())
-    mine = [c for c in nb['cells'] if c['cell_type'] == 'code' and ''.join(c['source']).startswith('my_')]
+    mine = [
+        c
+        for c in nb['cells']
+        if c['cell_type'] == 'code' and ''.join(c['source']).startswith('my_')
+    ]
     assert len(mine) >= 4
     for cell in mine:
-        assert re.fullmatch(r'my_\w+ = None\n(.*\n)*check_\w+\(.*\bmy_\w+.*\)', ''.join(cell['source']))
-        assert [''.join(out['data']['text/plain']) for out in cell['outputs']] == ["'not attempted'"]
+        assert re.fullmatch(
+            r'my_\w+ = None\n(.*\n)*check_\w+\(.*\bmy_\w+.*\)', ''.join(cell['source'])
+        )
+        assert [''.join(out['data']['text/plain']) for out in cell['outputs']] == [
+            "'not attempted'"
+        ]
 
 
 @pytest.mark.parametrize('chapter', CHAPTERS)
@@ -67,7 +76,8 @@ def test_every_question_is_answered_behind_a_fold(chapter):
     text, = [text for text in cells(chapter, 'markdown') if text.startswith('## Questions')]
     questions = re.split(r'^\d\. ', text, flags=re.MULTILINE)[1:]
     assert 5 <= len(questions) <= 8
-    for question in questions: assert re.fullmatch(r'.+\n<details><summary>Answer</summary>.{40,}</details>\s*', question)
+    for question in questions:
+        assert re.fullmatch(r'.+\n<details><summary>Answer</summary>.{40,}</details>\s*', question)
 
 
 # Chapter 0
@@ -117,11 +127,19 @@ def test_the_right_majority_in_other_types(answer):
     assert check_majority(*LABELS, answer) == 'passed'
 
 
-@pytest.mark.parametrize('recipe, hint', [
-    (Recipe(), 'not 0'), (Recipe(agreement=1.), 'agreement leads to'),
-    (Recipe(contrast=0.), 'contrast leads to'), (Recipe(chatter=(0,)), 'chatter leads to'),
-    (Recipe(agreement=1., words=10), 'not 2'), (dict(words=10), 'expected a recipe'),
-    (Recipe(remarks=6), 'no review can be written'), (Recipe(zipf='2'), 'no review can be written')])
+@pytest.mark.parametrize(
+    'recipe, hint',
+    [
+        (Recipe(), 'not 0'),
+        (Recipe(agreement=1.0), 'agreement leads to'),
+        (Recipe(contrast=0.0), 'contrast leads to'),
+        (Recipe(chatter=(0,)), 'chatter leads to'),
+        (Recipe(agreement=1.0, words=10), 'not 2'),
+        (dict(words=10), 'expected a recipe'),
+        (Recipe(remarks=6), 'no review can be written'),
+        (Recipe(zipf='2'), 'no review can be written'),
+    ],
+)
 def test_wrong_recipe(recipe, hint):
     found = check_recipe(recipe)
     assert found.startswith('wrong: expected') and hint in found
@@ -164,23 +182,37 @@ def test_wrong_corpora(tmp_path, small):
 # Chapter 1
 
 @pytest.fixture(scope='module')
-def tokens(small): return tokenize(small.lm_texts()), tokenize(small.test.text)
+def tokens(small): return tokenize(small.texts()), tokenize(small.test.text)
 
 
-TRIES = ['A good film, a Good film!', 'It is so so so good.', 'The end.\nStay away.', 'The film (funny:) )']
+TRIES = [
+    'A good film, a Good film!',
+    'It is so so so good.',
+    'The end.\nStay away.',
+    'The film (funny:) )',
+]
 
 
 @pytest.fixture(scope='module')
 def answers_1(tokens):
     counts = Counter(token for row in tokens[0] for token in row)
-    return solutions('01_tokenization', SPECIAL_TOKENS=SPECIAL_TOKENS, counts=counts, Vocab=Vocab, RULES=RULES, fix_html=RULES[0], re=re, test_tokens=tokens[1])
+    return solutions(
+        '01_tokenization',
+        SPECIAL_TOKENS=SPECIAL_TOKENS,
+        counts=counts,
+        Vocab=Vocab,
+        RULES=RULES,
+        fix_html=RULES[0],
+        re=re,
+        test_tokens=tokens[1],
+    )
 
 
 def test_solutions_of_chapter_1(answers_1, small, tokens):
     assert check_tokens('WOW!!!! Fun, fun, fun.', answers_1['my_tokens']) == 'passed'
     assert check_small_vocab(answers_1['my_vocab'], tokens[1]) == 'passed'
     assert check_number_rule(answers_1['my_rules']) == 'passed'
-    assert check_look_up(answers_1['my_look_up'], TRIES + small.lm_texts()[:400]) == 'passed'
+    assert check_look_up(answers_1['my_look_up'], TRIES + small.texts()[:400]) == 'passed'
 
 
 @pytest.mark.parametrize('answer, hint', [
@@ -204,8 +236,18 @@ def test_wrong_vocabularies(tokens):
     assert 'the smallest' in check_small_vocab(Vocab.from_counts(counts), tokens[1])
 
 
-@pytest.mark.parametrize('place, pattern, hint', [(8, r'\d+(?:[.,]\d+)*', 'too late'), (0, r'\d+(?:[.,]\d+)*', 'HTML comes first'),
-    (3, r'\d+(?:[.,]\d+)*', 'too late'), (2, r'\d+(?:[.,]\d+)*', 'too late'), (1, r'\d+', 'with its decimals'), (1, r'\d', 'with its decimals'), (1, 'never', 'no xxnum')])
+@pytest.mark.parametrize(
+    'place, pattern, hint',
+    [
+        (8, r'\d+(?:[.,]\d+)*', 'too late'),
+        (0, r'\d+(?:[.,]\d+)*', 'HTML comes first'),
+        (3, r'\d+(?:[.,]\d+)*', 'too late'),
+        (2, r'\d+(?:[.,]\d+)*', 'too late'),
+        (1, r'\d+', 'with its decimals'),
+        (1, r'\d', 'with its decimals'),
+        (1, 'never', 'no xxnum'),
+    ],
+)
 def test_wrong_number_rules(place, pattern, hint):
     rules = [*RULES[:place], lambda text: re.sub(pattern, 'xxnum', text), *RULES[place:]]
     found = check_number_rule(rules)
@@ -213,25 +255,32 @@ def test_wrong_number_rules(place, pattern, hint):
 
 
 def test_wrong_look_ups(small):
-    texts, memo = TRIES + small.lm_texts()[:400], {}
+    texts, memo = TRIES + small.texts()[:400], {}
     def naive(text, ask):
         for chunk in text.split():
             if chunk not in memo: memo[chunk] = ask(chunk)[1:]
         return ['xxbos', *(token for chunk in text.split() for token in memo[chunk])]
     def without_rules(text, ask): return ['xxbos', *(token.text for token in word_splitter()(text))]
-    assert 'what stands beside it' in check_look_up(naive, texts) and 'what stands beside it' in check_look_up(without_rules, texts)
+
+    assert 'what stands beside it' in check_look_up(
+        naive, texts
+    ) and 'what stands beside it' in check_look_up(without_rules, texts)
     assert 'remember more' in check_look_up(lambda text, ask: ask(text), texts)
     assert check_look_up(lambda text, ask: [], texts).startswith('wrong: expected')
-    assert tokenize_one('so so so', word_splitter()) == ['xxbos', 'xxwrep', '3', 'so'] and apply_rules('So') == 'xxbos xxmaj so'
+    assert (
+        tokenize_one('so so so', word_splitter()) == ['xxbos', 'xxwrep', '3', 'so']
+        and apply_rules('So') == 'xxbos xxmaj so'
+    )
 
 
 # Chapter 2
 
 @pytest.fixture(scope='module')
 def train_lens(small, tokens):
+    "As in the chapter: lengths, and the padding of its pools with bs=8"
     vocab = Vocab.from_tokens(tokens[0])
     ids = vocab.encode_texts(small.train.text)
-    loader = ClassifierLoader(TextIds(ids, vocab), bs=16, shuffle=True)
+    loader = ClassifierLoader(TextIds(ids, vocab), bs=8, shuffle=True)
     return np.array(list(map(len, ids))), padding_share(loader.batches(), loader.dataset.lens)
 
 
@@ -243,20 +292,40 @@ def test_solutions_of_chapter_2(answers_2, train_lens):
     lens, pools = train_lens
     assert check_rows(100_000, 64, 72, answers_2['my_places']) == 'passed'
     assert check_padding([10, 7, 2], 4, answers_2['my_padding']) == 'passed'
-    assert check_batches(answers_2['my_batches'], lens, 16, pools) == 'passed'
+    assert check_batches(answers_2['my_batches'], lens, 8, pools) == 'passed'
     assert check_whole_texts(answers_2['my_whole_texts']) == 'passed'
 
 
-@pytest.mark.parametrize('answer, hint', [((72, 1562), 'exchanged'), ((72, 64*72), 'row by row'), ((1562, 64*72), 'where it stopped'),
-    ((100_000//64, 64), 'goes on'), ((1563, 72), 'how long is a lane')])
+@pytest.mark.parametrize(
+    'answer, hint',
+    [
+        ((72, 1562), 'exchanged'),
+        ((72, 64 * 72), 'row by row'),
+        ((1562, 64 * 72), 'where it stopped'),
+        ((100_000 // 64, 64), 'goes on'),
+        ((1563, 72), 'how long is a lane'),
+    ],
+)
 def test_wrong_places(answer, hint):
     found = check_rows(100_000, 64, 72, answer)
     assert found.startswith('wrong: expected') and hint in found
-    assert 'only a target' in check_rows(128, 64, 1, (2, 1)) and check_rows(128, 64, 1, (1, 1)) == 'passed'
+    assert (
+        'only a target' in check_rows(128, 64, 1, (2, 1))
+        and check_rows(128, 64, 1, (1, 1)) == 'passed'
+    )
 
 
-@pytest.mark.parametrize('answer, hint', [((10, [0, 0, 8]), 'before the last step'), ((10, [0, 3, 8]), 'whole steps only'), ((10, [0, 0, 0]), 'padding stands before'),
-    ((12, [0, 0, 8]), 'as many whole steps'), ((12, [2, 5, 10]), 'whole steps only'), ((16, [4, 8, 12]), 'before the last step')])
+@pytest.mark.parametrize(
+    'answer, hint',
+    [
+        ((10, [0, 0, 8]), 'before the last step'),
+        ((10, [0, 3, 8]), 'whole steps only'),
+        ((10, [0, 0, 0]), 'padding stands before'),
+        ((12, [0, 0, 8]), 'as many whole steps'),
+        ((12, [2, 5, 10]), 'whole steps only'),
+        ((16, [4, 8, 12]), 'before the last step'),
+    ],
+)
 def test_wrong_padding(answer, hint):
     found = check_padding([10, 7, 2], 4, answer)
     assert found.startswith('wrong: expected') and hint in found
@@ -264,21 +333,37 @@ def test_wrong_padding(answer, hint):
 
 def test_wrong_batches(train_lens):
     lens, pools = train_lens
-    n = -(-len(lens)//16)
+    n = -(-len(lens)//8)
     def sort(lens, bs, rng): return np.array_split(np.argsort(-lens, kind='stable'), n)
     def shuffled_sort(lens, bs, rng): return [sort(lens, bs, rng)[i] for i in rng.permutation(n)]
-    def random(lens, bs, rng): return [b[np.argsort(-lens[b], kind='stable')] for b in np.array_split(rng.permutation(len(lens)), n)]
+
+    def random(lens, bs, rng):
+        return [
+            b[np.argsort(-lens[b], kind='stable')]
+            for b in np.array_split(rng.permutation(len(lens)), n)
+        ]
+
     def shortest_first(lens, bs, rng): return [b[::-1] for b in sort(lens, bs, rng)]
-    for draw, hint in [(sort, 'other companions'), (shuffled_sort, 'other companions'), (random, 'less than'), (shortest_first, 'longest text first'),
-                       (lambda *args: sort(*args)[1:], 'each text once'), (lambda *args: [*sort(*args), [0]], 'each text once'),
-                       (lambda lens, bs, rng: [np.argsort(-lens)], 'at most 16')]:
-        found = check_batches(draw, lens, 16, pools)
+
+    for draw, hint in [
+        (sort, 'other companions'),
+        (shuffled_sort, 'other companions'),
+        (random, 'less than'),
+        (shortest_first, 'longest text first'),
+        (lambda *args: sort(*args)[1:], 'each text once'),
+        (lambda *args: [*sort(*args), [0]], 'each text once'),
+        (lambda lens, bs, rng: [np.argsort(-lens)], 'at most 8'),
+    ]:
+        found = check_batches(draw, lens, 8, pools)
         assert found.startswith('wrong: expected') and hint in found
 
 
 def test_wrong_lanes(answers_2):
     right = answers_2['my_whole_texts']
-    def in_turn(texts, bs, seq_len): return right_from([np.concatenate(texts[r::bs]).tolist() for r in range(bs)], seq_len)
+
+    def in_turn(texts, bs, seq_len):
+        return right_from([np.concatenate(texts[r::bs]).tolist() for r in range(bs)], seq_len)
+
     def as_they_come(texts, bs, seq_len):
         lanes = [[] for _ in range(bs)]
         for text in texts: min(lanes, key=len).extend(text)
@@ -286,11 +371,22 @@ def test_wrong_lanes(answers_2):
     def stream(texts, bs, seq_len):
         tokens = np.concatenate(texts).tolist()
         tokens += [1]*(-len(tokens) % bs)
-        return right_from([tokens[r*len(tokens)//bs:(r + 1)*len(tokens)//bs] for r in range(bs)], seq_len)
+        return right_from(
+            [tokens[r * len(tokens) // bs : (r + 1) * len(tokens) // bs] for r in range(bs)],
+            seq_len,
+        )
+
     def same(texts, bs, seq_len): return [(x, x) for x, _ in right(texts, bs, seq_len)]
     def lost(texts, bs, seq_len): return right(texts, bs, seq_len)[:-1]
-    for make, hint in [(in_turn, 'which text goes where'), (as_they_come, 'which text goes where'), (stream, 'are torn'), (same, 'one token further'),
-                       (lost, 'every token once'), (lambda texts, bs, seq_len: right(texts, 1, seq_len), 'expected 4 lanes')]:
+
+    for make, hint in [
+        (in_turn, 'which text goes where'),
+        (as_they_come, 'which text goes where'),
+        (stream, 'are torn'),
+        (same, 'one token further'),
+        (lost, 'every token once'),
+        (lambda texts, bs, seq_len: right(texts, 1, seq_len), 'expected 4 lanes'),
+    ]:
         found = check_whole_texts(make)
         assert found.startswith('wrong: expected') and hint in found
 
@@ -298,10 +394,56 @@ def test_wrong_lanes(answers_2):
 def right_from(lanes, seq_len):
     width = max(map(len, lanes))
     rows = np.array([[*lane, *[1]*(width + 1 - len(lane))] for lane in lanes])
-    return [(rows[:, k:min(k + seq_len, width)], rows[:, k + 1:min(k + seq_len, width) + 1]) for k in range(0, width, seq_len)]
+    return [
+        (rows[:, k : min(k + seq_len, width)], rows[:, k + 1 : min(k + seq_len, width) + 1])
+        for k in range(0, width, seq_len)
+    ]
+
+
+@pytest.mark.parametrize(
+    'check, answer, sentence',
+    [
+        (lambda a: check_tokens('Wow', a), 3, 'with spaces between'),
+        (lambda a: check_small_vocab(a, [['a']]), ['a'], 'expected a Vocab'),
+        (check_number_rule, 'xxnum', 'list of functions'),
+        (check_number_rule, [1, 2], 'list of functions'),
+        (lambda a: check_look_up(a, ['a b']), {}, 'expected a function'),
+        (lambda a: check_rows(100, 4, 5, a), 'ab', 'a pair of whole numbers'),
+        (lambda a: check_padding([3, 2], 2, a), 4, 'a width and a list'),
+        (lambda a: check_batches(a, np.array([3, 2]), 2), [[0, 1]], 'expected a function'),
+        (check_whole_texts, [], 'expected a function'),
+        (check_whole_texts, lambda *args: 3, 'TypeError'),
+    ],
+)
+def test_wrong_types_get_a_sentence(check, answer, sentence):
+    found = check(answer)
+    assert found.startswith('wrong: expected') and sentence in found
+
+
+def test_right_answers_of_another_type():
+    tokens = ['xxbos', 'xxmaj', 'wow']
+    assert check_tokens('Wow', tokens) == check_tokens('Wow', np.array(tokens)) == 'passed'
+    assert (
+        check_rows(100_000, 64, 72, np.array([1562, 72]))
+        == check_rows(100_000, 64, 72, [1562.0, 72])
+        == 'passed'
+    )
+    assert check_padding([10, 7, 2], 4, [np.int64(12), (0, 4, 8)]) == 'passed'
 
 
 def test_nothing_to_look_at_is_not_attempted():
     corpus = Corpus('none', pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
-    assert {check_majority([], []), check_recipe(), check_rule(None, corpus, THREE), check_corpus(), check_tokens('x'), check_small_vocab(None, []),
-            check_number_rule(), check_look_up(), check_rows(9, 2, 2), check_padding([3], 2), check_batches(), check_whole_texts()} == {'not attempted'}
+    assert {
+        check_majority([], []),
+        check_recipe(),
+        check_rule(None, corpus, THREE),
+        check_corpus(),
+        check_tokens('x'),
+        check_small_vocab(None, []),
+        check_number_rule(),
+        check_look_up(),
+        check_rows(9, 2, 2),
+        check_padding([3], 2),
+        check_batches(),
+        check_whole_texts(),
+    } == {'not attempted'}

@@ -38,7 +38,8 @@ def test_training_is_the_same_as_with_the_plain_loss():
     texts = [np.random.default_rng(i).integers(0, len(vocab), 200) for i in range(20)]
     def trained(plain):
         lm = new_lm(vocab, 8, 8, 1, drop_mult=1e-6)
-        learn = lm_learner(lm, lm_dataloaders(texts, texts[:4], vocab, bs=4, seq_len=20), quiet=True)
+        dls = lm_dataloaders(texts, texts[:4], vocab, bs=4, seq_len=20)
+        learn = lm_learner(lm, dls, quiet=True)
         if plain: learn.loss_func = CrossEntropyLossFlat()
         assert isinstance(learn.loss_func, SlicedLoss) != plain
         if plain: learn.remove_cbs([cb for cb in learn.cbs if type(cb).__name__ == 'Sliced'])
@@ -70,13 +71,14 @@ def test_words_that_never_occur_can_be_candidates(share):
 
 
 def test_sampled_training_learns_the_same():
-    "Without making up for the frequent words, which are always candidates, the perplexity would be another"
+    "Frequent words are always candidates; if that were not made up for, it would learn otherwise"
     texts = tokenize(list(small_reviews(600, 0, 0).train.text))
     vocab = Vocab.from_tokens(texts)
     ids = [vocab.encode(text) for text in texts]
     def perplexity(sampled):
         lm = new_lm(vocab, 32, 32, 1, drop_mult=1e-6)
-        learn = lm_learner(lm, lm_dataloaders(ids[:500], ids[500:], vocab, bs=8, seq_len=15), quiet=True, sampled=sampled)
+        dls = lm_dataloaders(ids[:500], ids[500:], vocab, bs=8, seq_len=15)
+        learn = lm_learner(lm, dls, quiet=True, sampled=sampled)
         torch.manual_seed(0)
         learn.fit_one_cycle(2, 1e-2)
         return learn.recorder.values[-1][-1]

@@ -32,7 +32,8 @@ class LMLoader(TextLoader):
     def get_idxs(self): return range(self.n)
 
     @property
-    def items(self): return [torch.tensor(text.copy()) for text in self.dataset] # for `learn.predict`
+    def items(self): # `learn.predict` wants tensors
+        return [torch.tensor(text.copy()) for text in self.dataset]
 
     def order(self):
         "The texts in the order of this epoch"
@@ -122,7 +123,7 @@ def cut_batches(
     order:np.ndarray, # Texts, longest first
     widths:np.ndarray, # Columns that each text needs
     bs:int, # At most so many texts in a batch
-    max_tokens:int, # At most so many tokens in a batch, padding included, if it has more than two texts
+    max_tokens:int, # At most so many tokens in a batch of more than two texts, padding included
 )->list[np.ndarray]: # The texts of each batch
     "Cut a sorted sequence of texts into batches"
     batches, start = [], 0
@@ -164,15 +165,17 @@ class ClassifierLoader(TextLoader):
     def create_batches(self, samps):
         ds, pad = self.dataset, self.dataset.words[PAD]
         for part in self.batches():
-            x = TensorText(pad_texts([ds[i] for i in part], self.seq_len, pad))
-            yield (x,) if ds.targets is None else (x, TensorCategory(torch.from_numpy(ds.targets[part])))
+            batch = [TensorText(pad_texts([ds[i] for i in part], self.seq_len, pad))]
+            if ds.targets is not None:
+                batch.append(TensorCategory(torch.from_numpy(ds.targets[part])))
+            yield tuple(batch)
 
 # %% ../nbs/02_batching.ipynb #07229807
 @patch
 def draw(
     self:ClassifierLoader,
 )->list[np.ndarray]: # The texts of each batch
-    "Sorted; for training: shuffled, sorted in pools of 50 batches, and the batches shuffled, the widest first"
+    "Sorted; for training in pools of 50 batches that are shuffled, the widest batch first"
     lens, n = self.dataset.lens, len(self.dataset)
     widths = -(-lens // self.seq_len) * self.seq_len
     if not self.shuffle or n == 0:
@@ -180,7 +183,8 @@ def draw(
     rng = self.epoch_rng()
     pools = np.array_split(rng.permutation(n), -(-n // (50 * self.bs)))
     pools = [pool[np.argsort(-lens[pool], kind='stable')] for pool in pools]
-    batches = [batch for pool in pools for batch in cut_batches(pool, widths, self.bs, self.max_tokens)]
+    batches = []
+    for pool in pools: batches += cut_batches(pool, widths, self.bs, self.max_tokens)
     widest = int(np.argmax([lens[batch[0]] for batch in batches]))
     first = batches.pop(widest)
     return [first, *(batches[i] for i in rng.permutation(len(batches)))]
@@ -197,7 +201,8 @@ def plot_padding(
         longest, mean = [lens[b].max() for b in batches], [lens[b].mean() for b in batches]
         axis.barh(range(len(batches)), longest, height=1, color='lightgray', label='padding')
         axis.barh(range(len(batches)), mean, height=1, label='text')
-        axis.set(xlabel='tokens per row', title=f'{title}: {padding_share(batches, lens):.0%} padding')
+        share = padding_share(batches, lens)
+        axis.set(xlabel='tokens per row', title=f'{title}: {share:.0%} padding')
     axes[0][0].set(ylabel='batch')
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc='outside right center')
     plt.close(figure)
@@ -218,9 +223,10 @@ def classifier_dataloaders(
     keep:str='start', # What is kept of a text that is cut: its 'start' or its 'end'
     quiet:bool=False, # Do not say how many texts are cut or very long
 )->DataLoaders: # `.train` shuffles, `.valid` does not
-    "Classifier batches: texts of similar length together, padded as fastai's text classifier expects"
+    "Classifier batches: similar lengths together, padded as fastai's text classifier expects"
     classes = list(classes)
-    if len(train[0]) < bs: raise ValueError(f'{len(train[0])} training texts are fewer than bs={bs}: lower bs')
+    n = len(train[0])
+    if n < bs: raise ValueError(f'{n} training texts are fewer than bs={bs}: lower bs')
     datasets = []
     for name, (ids, labels) in (('training', train), ('validation', valid)):
         targets = label_numbers(name, ids, labels, classes)
@@ -241,7 +247,7 @@ def predict_loader(
     max_tokens:int=100_000, # At most so many tokens in a batch, padding included
     keep:str='start', # What is kept of a text that is cut: its 'start' or its 'end'
     quiet:bool=False, # Do not say how many texts are cut or very long
-)->tuple[ClassifierLoader, np.ndarray]: # Batches without labels; for each text the place of its result
+)->tuple[ClassifierLoader, np.ndarray]: # Batches without labels; the place of each text's result
     "Sorted batches, and `places`: `results[places]` is in the order of `ids`"
     data = TextIds(ids, vocab, max_len=max_len, backwards=backwards, keep=keep)
     if not quiet: say_what_is_long([data], max_tokens)

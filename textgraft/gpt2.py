@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .batching import pick_device
-from .library.decoders import Decoder, hub_folder, read_decoder
+from .library.decoders import Decoder, hub_folder, one_or_several, read_decoder
 from .library.inputs import as_texts
 from .library.sampling import check_whole, filter_logits
 from .library.training import own_randomness
@@ -257,7 +257,7 @@ def bits_per_character(self:Decoder,
     stride:int|None=None, # How far the window moves over a long text; None: half the context
 )->float: # Comparable between vocabularies
     "How many bits a character of these texts costs the model, on average"
-    texts = [texts] if isinstance(texts, str) else as_texts(texts)
+    texts = one_or_several(texts)
     bits = np.concatenate(self.bits(texts, stride))
     return float(bits.sum()/sum(map(len, texts)))
 
@@ -268,8 +268,8 @@ def score(self:Decoder,
     continuations:list[str], # Possible endings, each with its space in front
 )->np.ndarray: # Bits that each continuation costs, prompts x continuations
     "How surprising each continuation is after each prompt"
-    prompts = [prompts] if isinstance(prompts, str) else as_texts(prompts, 'prompts')
-    endings = [continuations] if isinstance(continuations, str) else as_texts(continuations)
+    prompts = one_or_several(prompts, 'prompts')
+    endings = one_or_several(continuations, 'continuations')
     if not endings or not all(endings):
         raise ValueError(f'no continuation, or an empty one, in {continuations!r:.60}')
     rows, n_judged = [], []

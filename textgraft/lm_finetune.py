@@ -8,6 +8,7 @@ __all__ = ['unigram_perplexity', 'LanguageModel', 'new_lm', 'next_word_probs', '
 
 # %% ../nbs/03_lm_finetune.ipynb #bd9cecee
 import json
+import random
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -156,6 +157,14 @@ def lm_learner(
     return mixed_precision(learn, bf16)
 
 # %% ../nbs/03_lm_finetune.ipynb #da2215a1
+def _loaders(lm, train, valid, bs, seq_len, seed=42):
+    "Batches for a model, which draw none of the caller's random numbers"
+    state = random.getstate()
+    dls = lm_dataloaders(train, valid, lm.vocab, bs, seq_len, seed, lm.config['backwards'])
+    random.setstate(state)
+    for loader in dls: loader.fake_l.generator = torch.Generator()
+    return dls
+
 def perplexity(
     lm:LanguageModel, # Who guesses
     ids:list[np.ndarray]|TokenIds, # Ids of each text; nothing is learned from them
@@ -163,9 +172,8 @@ def perplexity(
     seq_len:int=40, # Tokens per row and step
 )->float: # The lower, the better the guesses
     "Perplexity of a language model on texts"
-    with lm.lock:
-        dls = lm_dataloaders(ids, ids, lm.vocab, bs, seq_len, backwards=lm.config['backwards'])
-        return lm_learner(lm, dls, quiet=True).validate()[-1]
+    dls = _loaders(lm, ids, ids, bs, seq_len)
+    with lm.lock: return lm_learner(lm, dls, quiet=True).validate()[-1]
 
 @patch
 def perplexity(
@@ -221,7 +229,7 @@ def finetune_lm(
     bf16:bool = False, # Without a GPU: multiply in bfloat16
 )->LMLearner: # fastai's learner, trained
     "Fine-tune a language model (ULMFiT, section 3.2), from its checkpoint if there is one"
-    dls = lm_dataloaders(train, valid, lm.vocab, bs, seq_len, seed, lm.config['backwards'])
+    dls = _loaders(lm, train, valid, bs, seq_len, seed)
     learn = lm_learner(lm, dls, quiet=quiet, sampled=sampled, bf16=bf16)
     frozen = dict(name='frozen', first=-1, epochs=frozen_epochs, lr=lr)
     thawed = dict(name='thawed', first=0, epochs=epochs, lr=lr)
@@ -331,7 +339,7 @@ def _prepared(old, texts, valid, given, minutes, seed):
     plan = reading_plan(n, n_valid, len(lm.vocab), lm.config['hidden'], new_words, pick_device())
     plan |= {name: value for name, value in given.items() if value is not None}
     if minutes:
-        dls = lm_dataloaders(ids, valid_ids, lm.vocab, plan['bs'], plan['seq_len'])
+        dls = _loaders(lm, ids, valid_ids, plan['bs'], plan['seq_len'])
         probe = lm_learner(carry_over(lm, lm.vocab), dls, sampled=plan['sampled'])
         speed = tokens_per_second(probe)
         left = 60*minutes - (time.monotonic() - start)

@@ -6,7 +6,7 @@
 __all__ = ['SPECIAL_TOKENS', 'UNK', 'PAD', 'BOS', 'EOS', 'FLD', 'REP', 'WREP', 'UP', 'MAJ', 'HTML_DEBRIS', 'RULES', 'PROBE',
            'fix_html', 'replace_rep', 'replace_wrep', 'spec_add_spaces', 'rm_useless_spaces', 'replace_all_caps',
            'replace_maj', 'lowercase', 'apply_rules', 'word_splitter', 'tokenize_one', 'plot_memo', 'memo_of',
-           'Tokenizer', 'tokenize', 'check_texts', 'Vocab', 'choose_min_freq', 'undo_special', 'plot_lengths']
+           'Tokenizer', 'tokenize', 'Vocab', 'choose_min_freq', 'undo_special', 'plot_lengths']
 
 # %% ../nbs/01_tokenization.ipynb #16856491
 import base64
@@ -23,7 +23,7 @@ from itertools import chain, repeat
 from pathlib import Path
 
 from .library.chunk_memo import ChunkMemo, count_workers, in_processes, text_chunks
-from .library.files import write_whole
+from .library.inputs import as_texts
 from textgraft.library.languages import (
     LANGUAGES,
     Language,
@@ -31,6 +31,7 @@ from textgraft.library.languages import (
     is_shipped,
     likely_language,
 )
+from .library.storage import write_whole
 from .library.subwords import Subwords, learn_pieces
 
 import matplotlib.pyplot as plt
@@ -150,11 +151,13 @@ def plot_memo(
         seen.update(row)
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8), layout='constrained')
     left.loglog(np.arange(len(counts)) + 1, counts)
-    left.set(title='a few chunks are most of the text', xlabel='rank of the chunk', ylabel='times it stands')
+    left.set(title='a few chunks are most of the text', xlabel='rank of the chunk',
+             ylabel='times it stands')
     window = max(len(known) // 50, 1)
     mean = np.convolve(known, np.ones(window) / window, 'valid')
     right.plot(np.arange(window, len(known) + 1), mean)
-    right.set(title='soon nearly all are known', xlabel='texts read', ylabel='share seen before', ylim=(0, 1))
+    right.set(title='soon nearly all are known', xlabel='texts read', ylabel='share seen before',
+              ylim=(0, 1))
     plt.close(figure)
     return figure
 
@@ -173,14 +176,14 @@ def memo_of(
 class Tokenizer:
     "From texts to tokens and back; it travels with every vocabulary and every model"
     lang:str = 'en' # Code of a language in `LANGUAGES`
-    model:bytes|None = field(default=None, repr=False) # Sub-words that `learn` has learned; None: words
+    model:bytes|None = field(default=None, repr=False) # What `learn` has learned; None: words
 
     def __post_init__(self):
         if self.model is not None: return
         language = find_language(self.lang)
-        if not language.spaces: raise ValueError(
-            f'{language.name} has no spaces between words: Tokenizer.learn(texts, lang={self.lang!r}) '
-            'learns parts of words from your texts')
+        if not language.spaces:
+            raise ValueError(f'{language.name} has no spaces between words: Tokenizer.learn(texts, '
+                             f'lang={self.lang!r}) learns parts of words from your texts')
 
     @property
     def engine(self)->ChunkMemo|Subwords:
@@ -198,9 +201,9 @@ def batches(
     n_workers:int|None=None, # Processes beside this one; None: as many as pay off
     progress:bool=False, # Show a bar
     size:int=1000, # Texts in a batch
-)->Iterator[tuple]: # Per batch: its different tokens, numbers into them one text after another, tokens in each text
+)->Iterator[tuple]: # Per batch: its different tokens, numbers into them, tokens in each text
     "Tokenize many texts batch by batch, in order"
-    texts = check_texts(texts)
+    texts = as_texts(texts)
     n = count_workers(texts, n_workers) if self.model or is_shipped(self.lang) else 0
     parts, work = [texts[i:i + size] for i in range(0, len(texts), size)], partial(_encode, self)
     with tqdm(total=len(texts), disable=not progress, unit=' texts', desc='tokens') as bar:
@@ -235,25 +238,6 @@ def tokenize(
     return [[token.replace('▁', space) if token[0].isspace() else token for token in tokens]
             for tokens in lists]
 
-# %% ../nbs/01_tokenization.ipynb #1e3d68f2
-def check_texts(
-    texts:list[str], # What the caller takes for texts
-)->list[str]: # The same, known to be texts
-    "Refuse what cannot be tokenized, and say where it stands"
-    if isinstance(texts, (str, bytes)):
-        raise TypeError('this is one text, not a list of texts: write [text]')
-    texts = list(texts)
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f'text {i} is {text!r}, a {type(text).__name__} and not a string')
-        try: text.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f'text {i} has half a character ({text[error.start]!a}, a lone surrogate) at place '
-                f"{error.start}: it was decoded wrongly; text.encode('utf-8', 'replace').decode() "
-                "makes it a '?'") from None
-    return texts
-
 # %% ../nbs/01_tokenization.ipynb #d86b7cdc
 class Vocab:
     "The list of known tokens; a token's id is its place in the list"
@@ -268,12 +252,14 @@ class Vocab:
         if first != SPECIAL_TOKENS:
             raise ValueError(f'a vocabulary begins with {SPECIAL_TOKENS}, this one with {first}')
         if len(self.ids) + self.tokens.count('xxfake') != len(self.tokens):
-            twice = [token for token, n in Counter(self.tokens).items() if n > 1 and token != 'xxfake']
+            counts = Counter(token for token in self.tokens if token != 'xxfake')
+            twice = [token for token, n in counts.items() if n > 1]
             raise ValueError(f'tokens stand twice: {twice[:5]}')
 
     def __len__(self): return len(self.tokens)
     def __eq__(self, other):
-        return isinstance(other, Vocab) and (self.tokens, self.tokenizer) == (other.tokens, other.tokenizer)
+        if not isinstance(other, Vocab): return NotImplemented
+        return self.tokens == other.tokens and self.tokenizer == other.tokenizer
     def __hash__(self): return hash(tuple(self.tokens))
     def __contains__(self, token): return token in self.ids
     def __getitem__(self, token): return self.ids.get(token, 0)
@@ -292,13 +278,14 @@ def choose_min_freq(
 def from_counts(
     cls:Vocab,
     counts:Counter, # How often each token was seen, in order of first appearance
-    min_freq:int|None=None, # A token seen less often is unknown; None: chosen from the amount of text
+    min_freq:int|None=None, # A token seen less often is unknown; None: from the amount of text
     max_vocab:int=60000, # At most so many tokens, the most frequent ones
     tokenizer:Tokenizer=Tokenizer('en'), # What the tokens come from
 )->Vocab: # The vocabulary that `Numericalize` would make
     "Special tokens, then the frequent ones, then `xxfake` up to a multiple of 8"
     if max_vocab <= len(SPECIAL_TOKENS):
-        raise ValueError(f'max_vocab={max_vocab} leaves no room beside {len(SPECIAL_TOKENS)} special tokens')
+        raise ValueError(f'max_vocab={max_vocab} leaves no room beside the special tokens, '
+                         f'which are {len(SPECIAL_TOKENS)}')
     if min_freq is None: min_freq = choose_min_freq(counts)
     frequent = [token for token, n in counts.most_common(max_vocab)
                 if n >= min_freq and token not in SPECIAL_TOKENS]
@@ -311,7 +298,7 @@ def from_counts(
 def from_tokens(
     cls:Vocab,
     token_lists:list[list[str]], # Tokenized texts
-    min_freq:int|None=None, # A token seen less often is unknown; None: chosen from the amount of text
+    min_freq:int|None=None, # A token seen less often is unknown; None: from the amount of text
     max_vocab:int=60000, # At most so many tokens, the most frequent ones
     tokenizer:Tokenizer=Tokenizer('en'), # What the tokens come from
 )->Vocab: # The vocabulary that `Numericalize` would make
@@ -329,14 +316,15 @@ def _warn_of_unknown(counts, vocab):
     once = sum(n for n in words.values() if n == 1) / total
     lang = likely_language(''.join(words)[:10_000])
     if lang and vocab.tokenizer.model is None:
-        warnings.warn(f'these texts look like {LANGUAGES[lang].name}, which has no spaces: most "words" are '
-                      f'sentences; Tokenizer.for_texts(texts, lang={lang!r}) learns parts of words', stacklevel=4)
+        warnings.warn(f'these texts look like {LANGUAGES[lang].name}, which has no spaces, so a '
+                      'token is a whole sentence: learn parts of words, with '
+                      f'Tokenizer.for_texts(texts, lang={lang!r})', stacklevel=4)
     elif unknown > .25:
         warnings.warn(f'{unknown:.0%} of these tokens are not in the vocabulary of {len(vocab)}: '
                       'lower min_freq, raise max_vocab, or add text', stacklevel=4)
-    elif once > .5:
-        warnings.warn(f'{once:.0%} of these tokens stand there only once, so little can be learned of '
-                      'them: is this the right language? Can you add text?', stacklevel=4)
+    elif once > .5 and total >= 200:
+        warnings.warn(f'{once:.0%} of these tokens stand there only once, so little can be learned '
+                      'about them: is this the right language? Can you add text?', stacklevel=4)
 
 # %% ../nbs/01_tokenization.ipynb #3cbdcd51
 @patch
@@ -344,7 +332,7 @@ def encode(
     self:Vocab,
     tokens:list[str], # Tokens of one text
 )->np.ndarray: # Their ids, int64
-    "Ids of `tokens`; a token that is not known becomes `xxunk`, and so does a word that spells `xxpad`"
+    "Ids of `tokens`; what is not known becomes `xxunk`, and so does a word that spells `xxpad`"
     ids = np.fromiter(map(self.ids.get, tokens, repeat(0)), np.int64, len(tokens))
     ids[ids == self.ids[PAD]] = self.ids[UNK]
     return ids
@@ -395,7 +383,8 @@ def undo_special(
     return words
 
 # %% ../nbs/01_tokenization.ipynb #6381bde7
-_sticks_left = re.compile(r" (n't\b|['’](?:s|m|re|ve|ll|d|t)\b|[.,;:!?)\]}…%»]+(?!\w))", re.IGNORECASE)
+_sticks_left = re.compile(r" (n't\b|['’](?:s|m|re|ve|ll|d|t)\b|[.,;:!?)\]}…%»]+(?!\w))",
+                          re.IGNORECASE)
 _sticks_right = re.compile(r'([(\[{$#¿¡«„]) ')
 
 @patch
@@ -435,7 +424,7 @@ def unknown_share(
 def vocab(
     self:Tokenizer,
     texts:list[str], # Raw texts
-    min_freq:int|None=None, # A token seen less often is unknown; None: chosen from the amount of text
+    min_freq:int|None=None, # A token seen less often is unknown; None: from the amount of text
     max_vocab:int=60000, # At most so many tokens, the most frequent ones
 )->Vocab: # Words: the frequent ones of `texts`; sub-words: all of them
     "The vocabulary of this tokenizer and these texts"
@@ -446,7 +435,7 @@ def vocab(
 def vocab_of_counts(
     self:Tokenizer,
     counts:Counter, # How often each token was seen, in order of first appearance
-    min_freq:int|None=None, # A token seen less often is unknown; None: chosen from the amount of text
+    min_freq:int|None=None, # A token seen less often is unknown; None: from the amount of text
     max_vocab:int=60000, # At most so many tokens, the most frequent ones
 )->Vocab: # Words: the frequent ones; sub-words: all of them
     "The same for tokens that are counted already"
@@ -459,7 +448,7 @@ def extended(
     self:Vocab,
     texts:list[str], # Texts of another kind
     max_vocab:int|None=None, # At most so many tokens in all; None: 60,000 more than now
-    min_freq:int|None=None, # A new token seen less often stays unknown; None: chosen from the amount of text
+    min_freq:int|None=None, # A token seen less often stays unknown; None: from the amount of text
 )->Vocab: # The tokens of this one with the same ids, then the frequent new ones
     "Know the words of further texts too"
     if self.tokenizer.model is not None: return self # its pieces write everything
@@ -480,16 +469,19 @@ def _count(tokenizer, texts):
     return counts
 
 # %% ../nbs/01_tokenization.ipynb #a1d482f6
-PROBE = ("&amp; &#233; <br />sooo <unk> no no no a/b  it's LOUD, Mr. McCoy: www.a.b $1... end.Start "
-         "well-made:) ÉCOLE d.h. l'été İI 'Ολα Жар-птица")
+PROBE = ("&amp; &#233; <br />sooo <unk> no no no a/b  it's LOUD, Mr. McCoy: www.a.b $1... "
+         "end.Start well-made:) ÉCOLE d.h. l'été İI 'Ολα Жар-птица")
 
 @patch(as_prop=True)
 def config(self:Tokenizer)->dict:
     "What makes this tokenizer, for JSON"
-    if self.model is not None: return dict(lang=self.lang, model=base64.b64encode(self.model).decode())
-    return dict(lang=self.lang, spacy=spacy.__version__, check=_check(self))
+    if self.model is None:
+        return dict(lang=self.lang, spacy=spacy.__version__, check=_digest_of_probe(self))
+    return dict(lang=self.lang, model=base64.b64encode(self.model).decode())
 
-def _check(tokenizer): return hashlib.sha256(json.dumps(tokenizer([PROBE], 0)).encode()).hexdigest()[:16]
+def _digest_of_probe(tokenizer):
+    tokens = json.dumps(tokenizer([PROBE], n_workers=0))
+    return hashlib.sha256(tokens.encode()).hexdigest()[:16]
 
 @patch(cls_method=True)
 def from_config(
@@ -497,13 +489,15 @@ def from_config(
     config:dict, # What `config` gave
 )->Tokenizer: # Equal to the one that gave it
     "The tokenizer of a saved configuration"
-    try: lang, model = config['lang'], config.get('model')
-    except (KeyError, TypeError, AttributeError):
-        raise ValueError(f'{str(config)[:80]!r} is not the configuration of a tokenizer') from None
-    tokenizer = cls(lang, None if model is None else base64.b64decode(model))
-    if model is None and config.get('check') not in (None, _check(tokenizer)):
-        warnings.warn(f'spaCy {spacy.__version__} cuts {find_language(lang).name} otherwise than spaCy '
-                      f'{config.get("spacy")}, with which this was made: install that version, or train again', stacklevel=2)
+    if not isinstance(config, dict) or not isinstance(config.get('lang'), str):
+        raise ValueError(f'this is not the configuration of a tokenizer: {config!r:.80}')
+    lang, model = config['lang'], config.get('model')
+    if model is not None: return cls(lang, base64.b64decode(model))
+    tokenizer = cls(lang)
+    if config.get('check') not in (None, _digest_of_probe(tokenizer)):
+        warnings.warn(f'this was made with spaCy {config.get("spacy")}, and spaCy '
+                      f'{spacy.__version__} cuts {find_language(lang).name} otherwise: install '
+                      'that version, or train again', stacklevel=3)
     return tokenizer
 
 # %% ../nbs/01_tokenization.ipynb #b2e59307
@@ -538,10 +532,9 @@ def load(
     path:Path, # File that `save` wrote
 )->Vocab: # The vocabulary in it
     "Read a vocabulary back"
-    try: saved = json.loads(Path(path).read_text(encoding='utf-8'))
-    except ValueError as error: raise ValueError(f'{path} is not a saved vocabulary ({error!r})') from None
-    try: return cls.from_config(saved)
-    except ValueError as error: raise ValueError(f'{path} is not a saved vocabulary: {error}') from None
+    try: return cls.from_config(json.loads(Path(path).read_text(encoding='utf-8')))
+    except ValueError as error:
+        raise ValueError(f'{path} is not a saved vocabulary: {error}') from None
 
 # %% ../nbs/01_tokenization.ipynb #8851ced9
 @patch(cls_method=True)
@@ -552,7 +545,7 @@ def learn(
     vocab_size:int=8000, # Parts wanted; fewer if the texts do not give as many
 )->Tokenizer: # Its tokens are the parts
     "Learn parts of words from texts"
-    return cls(lang, learn_pieces(check_texts(texts), vocab_size))
+    return cls(lang, learn_pieces(as_texts(texts), vocab_size))
 
 @patch(cls_method=True)
 def for_texts(

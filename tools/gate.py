@@ -15,9 +15,9 @@ import nbformat
 import stamp
 
 ROOT = Path(__file__).resolve().parent.parent
-MAX_LINES, MAX_KB = 25, 200
+AIM, MAX_LINES, MAX_KB = 25, 60, 200 # a line per parameter makes signatures long
 FORBIDDEN = {
-    r'^\s*[%!]\s*pip|pip install': 'installs packages',
+    r'^\s*[%!]\s*pip': 'installs packages',
     r'\bos\.(environ|getenv|chdir)|\bchdir\(': 'touches the environment or the working folder',
     r'CUDA_VISIBLE_DEVICES|rcParams\[|logging\.disable\(': 'changes global settings',
     r'(simplefilter|filterwarnings)\(.ignore.(?![^)]*message)':
@@ -202,7 +202,7 @@ def measures(path, nb):
         (len(code), 0, 40),
         (statistics.median(counts), 2, 6),
         (counts[int(.9*(len(counts)-1))], 0, 12),
-        (counts[-1], 0, MAX_LINES),
+        (counts[-1], 0, AIM),
         (words/max(len(code), 1), 25, 70),
         (longest_run(cells), 0, 3),
         (check_share(code), 0, 20 if stamp.is_chapter(path) else 100),

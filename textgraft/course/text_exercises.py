@@ -11,14 +11,16 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from ..batching import padding_share, row_starts
-from ..corpus import Corpus, majority_baseline, tfidf_baseline
+from ..corpus import Corpus
 from .grammar import Recipe
 from .reviews import small_reviews
+from ..library.rungs import RUNGS, Given
 from ..library.splits import same_text
 from textgraft.tokenization import (
     BOS,
     MAJ,
     REP,
+    SPECIAL_TOKENS,
     UP,
     WREP,
     Vocab,
@@ -52,16 +54,27 @@ def check_majority(
     in_test = pd.Series(test).value_counts(normalize=True)
     if abs(mine-in_test[in_train.idxmax()]) < 0.005: return 'passed'
     hint = 'a number from 0 to 1'
-    if abs(mine-in_test.max()) < 0.005: hint = 'it must not look at the test labels to choose its answer'
+    if abs(mine-in_test.max()) < 0.005:
+        hint = 'it must not look at the test labels to choose its answer'
     if abs(mine-in_train.max()) < 0.005:
         hint = 'that is its share in training, but accuracy is measured on the test texts'
     return ('wrong: expected the share of the test texts that have the most frequent label of '
             f'training; {hint}')
 
 # %% ../../nbs/course/text_exercises.ipynb #38ce7610
+def _accuracy(
+    rung:str, # Its name
+    corpus:Corpus, # Learn from its training texts, judge its test texts
+    n_labels:int|None = None, # How many training texts; None: all
+)->float: # Between 0 and 1
+    "What a rung of the ladder reaches"
+    train = corpus.sample(train=n_labels).train
+    model = RUNGS[rung](Given(corpus.texts())).fit(train.text, train.label)
+    return float(model.score(corpus.test.text, corpus.test.label))
+
 def check_recipe(
     recipe:Recipe|None = None, # Yours
-    at_least:float = 0.9, # Accuracy to reach with a hundred labels
+    at_least:float = 0.95, # Accuracy to reach with a hundred labels
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 2: a corpus for which a hundred labels are enough"
     if recipe is None: return 'not attempted'
@@ -70,11 +83,13 @@ def check_recipe(
     standard = asdict(Recipe())
     changed = [name for name, value in asdict(recipe).items() if value != standard[name]]
     if len(changed) != 1:
-        return f'wrong: expected one changed entry, not {len(changed)} {changed}; which of them does it?'
+        return (f'wrong: expected one changed entry, not {len(changed)} {changed}; which of them '
+                'does it?')
     try: corpora = [small_reviews(400, 400, 0, seed, recipe) for seed in range(3)]
     except (TypeError, ValueError, IndexError) as error:
-        return f'wrong: expected a value that {changed[0]} can have; no review can be written: {error}'
-    score = sum(tfidf_baseline(corpus, 100, seed) for seed, corpus in enumerate(corpora))/3
+        return (f'wrong: expected a value that {changed[0]} can have; no review can be written: '
+                f'{error}')
+    score = sum(_accuracy('TF-IDF words', corpus, 100) for corpus in corpora)/3
     if score >= at_least: return 'passed'
     return (f'wrong: expected {at_least:.0%}, {changed[0]} leads to {score:.1%}; how often do 100 '
             'reviews show each judging word?')
@@ -94,10 +109,12 @@ def check_rule(
         except Exception as error: # whatever a reader's function raises
             return f'wrong: expected {label!r} for {text!r}, not {type(error).__name__}: {error}'
         if mine != label:
-            return f'wrong: expected {label!r} for {text!r}, not {mine!r}; what is denied, what is not said?'
+            return (f'wrong: expected {label!r} for {text!r}, not {mine!r}; what is denied, what '
+                    'is not said?')
     score = float(np.mean([rule(text) for text in corpus.test.text] == corpus.test.label))
     if score >= at_least: return 'passed'
-    return f'wrong: expected {at_least:.0%}, not {score:.1%}; do you look for every word of the lists?'
+    return (f'wrong: expected {at_least:.0%}, not {score:.1%}; do you look for every word of the '
+            'lists?')
 
 # %% ../../nbs/course/text_exercises.ipynb #d10de57b
 def check_corpus(
@@ -118,25 +135,57 @@ def check_corpus(
     if n_read:
         return (f'wrong: expected test texts that nobody has read, {n_read} are also in train or '
                 'unlabelled')
-    words, guess = tfidf_baseline(corpus), majority_baseline(corpus)
+    words, guess = _accuracy('TF-IDF words', corpus), _accuracy('larger class', corpus)
     if words > guess: return 'passed'
-    return (f'wrong: expected classes that differ in words, TF-IDF has {words:.0%}, the larger class '
-            f'{guess:.0%}')
+    return (f'wrong: expected classes that differ in words, TF-IDF has {words:.0%}, the larger '
+            f'class {guess:.0%}')
+
+# %% ../../nbs/course/text_exercises.ipynb #3c0d91ae
+def _as_list(
+    answer:object, # What a reader gave as a sequence
+)->list|None: # None where it is none
+    "A list, tuple or array as a list"
+    if isinstance(answer, (str, bytes, dict, set)) or not hasattr(answer, '__iter__'): return None
+    return list(answer)
+
+def _as_whole_numbers(
+    answer:object, # What a reader gave as numbers
+)->list[int]|None: # None where it is none
+    "Whole numbers of any kind"
+    values = _as_list(answer)
+    if values is None: return None
+    numbers = [_as_number(value) for value in values]
+    if any(number is None or number != int(number) for number in numbers): return None
+    return [int(number) for number in numbers]
+
+def _first_difference(
+    mine:list, # A sequence
+    right:list, # Another one
+)->int: # A place; the length of the shorter one if they agree so far
+    "Where two sequences begin to differ"
+    differ = [n for n, (a, b) in enumerate(zip(mine, right)) if a != b]
+    return differ[0] if differ else min(len(mine), len(right))
 
 # %% ../../nbs/course/text_exercises.ipynb #8ef6b3e7
 def check_tokens(
     text:str, # The text
-    answer:str|None=None, # Its tokens, with spaces between them
+    answer:str|list|None=None, # Its tokens, with spaces between them or as a list
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 1: the tokens of a text, by hand"
     if answer is None: return 'not attempted'
-    right, mine = tokenize([text])[0], answer.split()
+    mine = answer.split() if isinstance(answer, str) else _as_list(answer)
+    if mine is None: return f'wrong: expected tokens with spaces between them, not {answer!r:.60}'
+    right = tokenize([text])[0]
     if mine == right: return 'passed'
-    n = next((n for n, (a, b) in enumerate(zip(mine, right)) if a != b), min(len(mine), len(right)))
-    if n == len(right): return f'wrong: expected {n} tokens, not {len(mine)}; {mine[n]!r} is too much'
-    hints = {BOS: 'how does every text begin?', REP: 'the mark comes first, then the count, then the character',
-             WREP: 'the mark comes first, then the count, then the word', MAJ: 'this word had a capital', UP: 'this word was shouted'}
-    return f'wrong: expected another token at place {n}, {hints.get(right[n], "apply the rules one by one")}'
+    n = _first_difference(mine, right)
+    if n == len(right):
+        return f'wrong: expected {n} tokens, not {len(mine)}; {mine[n]!r} is too much'
+    hints = {BOS: 'how does every text begin?', MAJ: 'this word had a capital',
+             REP: 'the mark comes first, then the count, then the character',
+             WREP: 'the mark comes first, then the count, then the word',
+             UP: 'this word was shouted'}
+    return (f'wrong: expected another token at place {n}, '
+            f'{hints.get(right[n], "apply the rules one by one")}')
 
 # %% ../../nbs/course/text_exercises.ipynb #07d54d97
 def check_small_vocab(
@@ -146,11 +195,17 @@ def check_small_vocab(
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 2: the smallest vocabulary that leaves few tokens unknown"
     if vocab is None: return 'not attempted'
+    if not isinstance(vocab, Vocab): return f'wrong: expected a Vocab, not a {type(vocab).__name__}'
     known = [token for token in vocab.tokens if token != 'xxfake']
-    share, without = vocab.unknown_share(token_lists), Vocab(known[:-8]).unknown_share(token_lists)
-    if share > at_most: return f'wrong: expected at most {at_most:.2%} unknown, {len(known)} tokens leave {share:.2%}; take more'
-    if without > at_most: return 'passed'
-    return f'wrong: expected the smallest one, but without its last 8 of {len(known)} tokens it leaves only {without:.2%} unknown'
+    share = vocab.unknown_share(token_lists)
+    if share > at_most:
+        return (f'wrong: expected at most {at_most:.2%} unknown, {len(known)} tokens leave '
+                f'{share:.2%}; take more')
+    smaller = known[:max(len(known) - 8, len(SPECIAL_TOKENS))]
+    share = Vocab(smaller).unknown_share(token_lists)
+    if share > at_most: return 'passed'
+    return (f'wrong: expected the smallest one, but without its last 8 of {len(known)} tokens it '
+            f'leaves only {share:.2%} unknown')
 
 # %% ../../nbs/course/text_exercises.ipynb #0a6eb74c
 def check_number_rule(
@@ -158,14 +213,21 @@ def check_number_rule(
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 3: a rule for numbers, at the right place"
     if rules is None: return 'not attempted'
-    tokens = tokenize_one('Only &#163;9.50 of 1000!!!!!', word_splitter(), rules)
+    rules = _as_list(rules)
+    if rules is None or not all(map(callable, rules)):
+        return 'wrong: expected a list of functions from text to text; [RULES[0], my_rule, ...]'
+    try: tokens = tokenize_one('Only &#163;9.50 of 1000!!!!!', word_splitter(), rules)
+    except Exception as error: # whatever a reader's function raises
+        return ('wrong: expected rules from text to text, one of them raises '
+                f'{type(error).__name__}: {error}')
     right = f'{BOS} {MAJ} only £ xxnum of xxnum {REP} 5 !'.split()
     if tokens == right: return 'passed'
-    hint = ('no xxnum at all' if 'xxnum' not in ' '.join(tokens) else
-            'the number in &#163; stands for a sign: HTML comes first' if '£' not in tokens else
-            f'1000 has run through the rule for {REP}, whose counts are no numbers of the text: yours comes too late'
-            if tokens.count(REP) > 1 or '5' not in tokens else
-            'a number is one token, with its decimals')
+    hint = 'a number is one token, with its decimals'
+    if tokens.count(REP) > 1 or '5' not in tokens:
+        hint = (f'1000 has run through the rule for {REP}, whose counts are no numbers of the '
+                'text: yours comes too late')
+    if '£' not in tokens: hint = 'the number in &#163; stands for a sign: HTML comes first'
+    if 'xxnum' not in ' '.join(tokens): hint = 'no xxnum at all'
     return f'wrong: expected {" ".join(right)!r}, not {" ".join(tokens)!r}; {hint}'
 
 # %% ../../nbs/course/text_exercises.ipynb #9dc0edc0
@@ -176,32 +238,46 @@ def check_look_up(
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 4: a memo of chunks that is right"
     if look_up is None: return 'not attempted'
+    if not callable(look_up): return f'wrong: expected a function of a text, not {look_up!r:.60}'
     splitter, asked = word_splitter(), []
-    def ask(piece): asked.append(piece); return tokenize_one(piece, splitter)
+    def ask(piece):
+        asked.append(piece)
+        return tokenize_one(piece, splitter)
+
     for text, right in zip(texts, tokenize(texts)):
-        mine = list(look_up(text, ask))
-        n = next((n for n, (a, b) in enumerate(zip(mine, right)) if a != b), min(len(mine), len(right)))
-        if mine != right: return f'wrong: expected {right[n:n + 3]} after {right[max(n - 4, 0):n]}, not {mine[n:n + 3]}; what stands beside it?'
+        try: mine = list(look_up(text, ask))
+        except Exception as error: # whatever a reader's function raises
+            return f'wrong: expected tokens of {text!r:.60}, not {type(error).__name__}: {error}'
+        n = _first_difference(mine, right)
+        if mine != right:
+            return (f'wrong: expected {right[n:n + 3]} after {right[max(n - 4, 0):n]}, not '
+                    f'{mine[n:n + 3]}; what stands beside it?')
     share = sum(map(len, asked)) / sum(map(len, texts))
-    return 'passed' if share <= at_most else f'wrong: expected at most {at_most:.0%} of the text to be asked for, not {share:.0%}; remember more'
+    if share <= at_most: return 'passed'
+    return (f'wrong: expected at most {at_most:.0%} of the text to be asked for, not {share:.0%}; '
+            'remember more')
 
 # %% ../../nbs/course/text_exercises.ipynb #9de5b212
 def check_rows(
     n_tokens:int, # Tokens of the stream
     bs:int, # Lanes
     seq_len:int, # Tokens per lane and batch
-    answer:tuple|None=None, # First token of the second row of batch 0, and of the first row of batch 1
+    answer:tuple|None=None, # First token of batch 0's second row, and of batch 1's first row
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 1: where rows begin"
     if answer is None: return 'not attempted'
-    lane = (n_tokens - 1) // bs
-    if tuple(answer) == (lane, seq_len): return 'passed'
-    hint = ('you have exchanged the two' if tuple(answer) == (seq_len, lane) else
-            'a batch is not filled row by row: each row is a lane of its own' if answer[0] == seq_len else
-            'a row goes on where it stopped' if answer[0] == lane else
-            'the last token is only a target, so one less is shared out' if answer[0] == n_tokens // bs else
-            'how long is a lane?')
-    return f'wrong: expected the beginning of lane 1, and what follows the first {seq_len} tokens of lane 0; {hint}'
+    mine = _as_whole_numbers(answer)
+    if mine is None or len(mine) != 2:
+        return f'wrong: expected a pair of whole numbers, not {answer!r:.60}'
+    lane, second = (n_tokens - 1) // bs, mine[0]
+    if mine == [lane, seq_len]: return 'passed'
+    hint = 'how long is a lane?'
+    if second == n_tokens // bs: hint = 'the last token is only a target, so one less is shared out'
+    if second == lane: hint = 'a row goes on where it stopped'
+    if second == seq_len: hint = 'a batch is not filled row by row: each row is a lane of its own'
+    if mine == [seq_len, lane]: hint = 'you have exchanged the two'
+    return (f'wrong: expected the beginning of lane 1, and what follows the first {seq_len} tokens '
+            f'of lane 0; {hint}')
 
 # %% ../../nbs/course/text_exercises.ipynb #f2ae8e1f
 def check_padding(
@@ -211,33 +287,62 @@ def check_padding(
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 2: where texts begin in a padded batch"
     if answer is None: return 'not attempted'
-    (width, starts), (right_width, right) = answer, row_starts(np.array(lens), seq_len)
-    if (width, list(starts)) == (right_width, right.tolist()): return 'passed'
-    hint = ('the model skips a row for whole steps only' if any(start % seq_len for start in starts) else
-            'padding stands before a text, as far as whole steps allow' if not any(starts) else
-            'does a text end before the last step begins? Then that step is made as long as the others' if width != right_width else
-            'as many whole steps as fit before the text')
-    return f'wrong: expected another width than {width} or other columns than {list(starts)}; {hint}'
+    pair = _as_list(answer) or []
+    width = _as_number(pair[0]) if len(pair) == 2 else None
+    starts = _as_whole_numbers(pair[1]) if len(pair) == 2 else None
+    if width is None or starts is None or len(starts) != len(lens):
+        return f'wrong: expected a width and a list of {len(lens)} columns, not {answer!r:.60}'
+    right_width, right = row_starts(np.array(lens), seq_len)
+    if width == right_width and starts == right.tolist(): return 'passed'
+    hint = 'as many whole steps as fit before the text'
+    if width != right_width:
+        hint = ('does a text end before the last step begins? Then that step is made as long as '
+                'the others')
+    if not any(starts): hint = 'padding stands before a text, as far as whole steps allow'
+    if any(start % seq_len for start in starts): hint = 'the model skips a row for whole steps only'
+    return f'wrong: expected another width than {width:g} or other columns than {starts}; {hint}'
 
 # %% ../../nbs/course/text_exercises.ipynb #1ac8a9e0
 def check_batches(
-    draw:Callable|None=None, # Yours: takes lengths, `bs` and a source of chance, returns the texts of each batch
+    draw:Callable|None=None, # Yours: takes `lens`, `bs` and `rng`, returns the texts of each batch
     lens:np.ndarray=(), # Length of every text
     bs:int=64, # At most so many texts in a batch
     less_than:float=1., # Padding to stay below
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 3: less padding, and new companions in every epoch"
     if draw is None: return 'not attempted'
-    epochs = [[np.asarray(batch) for batch in draw(lens, bs, np.random.default_rng(seed))] for seed in (0, 1)]
-    for batches in epochs:
-        if sorted(np.concatenate(batches).tolist()) != list(range(len(lens))): return 'wrong: expected each text once in an epoch'
-        if max(map(len, batches)) > bs: return f'wrong: expected at most {bs} texts in a batch, not {max(map(len, batches))}'
-        if any((np.diff(lens[b]) > 0).any() for b in batches): return 'wrong: expected the longest text first; sort each batch'
-        share = padding_share(batches, lens)
-        if share >= less_than: return f'wrong: expected less than {less_than:.1%} padding, not {share:.1%}; who comes together?'
-    first, second = ({frozenset(batch.tolist()) for batch in batches} for batches in epochs)
+    if not callable(draw):
+        return f'wrong: expected a function of lens, bs and rng, not {draw!r:.60}'
+    epochs = []
+    for seed in (0, 1):
+        rng = np.random.default_rng(seed)
+        try: batches = [np.asarray(batch, dtype=int) for batch in draw(lens, bs, rng)]
+        except Exception as error: # whatever a reader's function raises
+            return f'wrong: expected lists of whole numbers, not {type(error).__name__}: {error}'
+        fault = _fault_of_batches(batches, lens, bs, less_than)
+        if fault: return f'wrong: expected {fault}'
+        epochs.append({frozenset(batch.tolist()) for batch in batches})
+    first, second = epochs
     if len(first & second) < len(first) / 2: return 'passed'
-    return 'wrong: expected other companions in the next epoch; which texts may change places and cost nothing?'
+    return ('wrong: expected other companions in the next epoch; which texts may change places and '
+            'cost nothing?')
+
+def _fault_of_batches(
+    batches:list[np.ndarray], # The texts of each batch of an epoch
+    lens:np.ndarray, # Length of every text
+    bs:int, # At most so many texts in a batch
+    less_than:float, # Padding to stay below
+)->str: # Empty if there is none
+    "What an epoch lacks"
+    texts = sorted(np.concatenate(batches).tolist()) if batches else []
+    if texts != list(range(len(lens))): return 'each text once in an epoch'
+    largest = max(map(len, batches))
+    if largest > bs: return f'at most {bs} texts in a batch, not {largest}'
+    if any((np.diff(lens[batch]) > 0).any() for batch in batches):
+        return 'the longest text first; sort each batch'
+    share = padding_share(batches, lens)
+    if share < less_than: return ''
+    return f'less than {less_than:.1%} padding, not {share:.1%}; who comes together?'
 
 # %% ../../nbs/course/text_exercises.ipynb #a8162233
 def check_whole_texts(
@@ -248,15 +353,38 @@ def check_whole_texts(
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 4: every text whole in one lane"
     if make is None: return 'not attempted'
+    if not callable(make):
+        return f'wrong: expected a function of texts, bs and seq_len, not {make!r:.60}'
     lens = np.random.default_rng(0).integers(5, 80, 200)
     texts = np.split(np.arange(9, 9 + lens.sum()), np.cumsum(lens)[:-1])
-    x, y = (np.concatenate([np.asarray(rows) for rows in part], axis=1) for part in zip(*make(texts, bs, seq_len)))
+    try:
+        pairs = list(make(texts, bs, seq_len))
+        x, y = (np.concatenate([np.asarray(pair[side], dtype=int) for pair in pairs], axis=1)
+                for side in (0, 1))
+    except Exception as error: # whatever a reader's function raises
+        return (f'wrong: expected pairs of x and y, {bs} rows each, not {type(error).__name__}: '
+                f'{error}')
     if len(x) != bs: return f'wrong: expected {bs} lanes, not {len(x)}'
-    if (y[:, :-1] != x[:, 1:]).any(): return 'wrong: expected y to be x one token further, from batch to batch too'
-    if sorted(x[x != 1].tolist()) != list(range(9, 9 + lens.sum())): return 'wrong: expected every token once; count them'
-    place = np.empty(9 + lens.sum(), int)
-    place[x.ravel()] = np.arange(x.size)
-    torn = sum(bool((np.diff(place[t]) != 1).any() or len(set(place[t] // x.shape[1])) > 1) for t in texts)
-    if torn: return f'wrong: expected whole texts, {torn} are torn; where does a lane end?'
+    if x.shape != y.shape or (y[:, :-1] != x[:, 1:]).any():
+        return 'wrong: expected y to be x one token further, from batch to batch too'
+    if sorted(x[x != 1].tolist()) != list(range(9, 9 + lens.sum())):
+        return 'wrong: expected every token once; count them'
+    n_torn = _count_torn(x, texts)
+    if n_torn: return f'wrong: expected whole texts, {n_torn} are torn; where does a lane end?'
     share = float((x == 1).mean())
-    return 'passed' if share <= filling else f'wrong: expected at most {filling:.1%} filling, not {share:.1%}; which text goes where?'
+    if share <= filling: return 'passed'
+    return f'wrong: expected at most {filling:.1%} filling, not {share:.1%}; which text goes where?'
+
+def _count_torn(
+    lanes:np.ndarray, # One lane per row
+    texts:list[np.ndarray], # Their texts; no token stands twice
+)->int: # How many of the texts are torn
+    "Texts that do not stand in one lane, in one piece"
+    place = np.empty(lanes.max() + 1, int)
+    place[lanes.ravel()] = np.arange(lanes.size)
+    n_torn = 0
+    for text in texts:
+        in_one_piece = (np.diff(place[text]) == 1).all()
+        in_one_lane = len(set(place[text] // lanes.shape[1])) == 1
+        n_torn += not (in_one_piece and in_one_lane)
+    return n_torn

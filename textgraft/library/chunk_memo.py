@@ -145,7 +145,7 @@ def _is_plain(word): return word.isascii() and word.isalpha()
 # %% ../../nbs/library/chunk_memo.ipynb #c40e12fa
 @patch
 def find_ends(self:ChunkMemo, word:str, start:int, stop:int, specials:dict)->tuple[int, int]:
-    "Characters to take off `word[start:stop]`: prefix and suffix; one of them if an exception is left"
+    "Characters to take off `word[start:stop]` in front and at the end"
     before = self.splitter.find_prefix(word[start:min(start + self.window, stop)])
     if before and self.is_special(word, start + before, stop, specials): return before, 0
     after = self.splitter.find_suffix(word[max(start + before, stop - self.window):stop])
@@ -214,16 +214,20 @@ def merged(
     chunk_of:list[int], # The chunk that each of them comes from
 )->list[str]: # Tokens after merging
     "Put together what spaCy puts together"
-    spans = [(i, i + 1 + len(rest)) for i, token in enumerate(tokens)
-             for rest in self.merges.get(token, ()) if tuple(tokens[i + 1:i + 1 + len(rest)]) == rest]
+    spans = []
+    for start, token in enumerate(tokens):
+        for rest in self.merges.get(token, ()):
+            stop = start + 1 + len(rest)
+            if tuple(tokens[start + 1:stop]) == rest: spans.append((start - stop, start, stop))
     taken, stop_of = set(), {}
-    for start, stop in sorted(spans, key=lambda span: (span[0] - span[1], span[0])): # longest first
+    for _, start, stop in sorted(spans): # the longest first, then the first
         if start not in taken and stop - 1 not in taken: stop_of[start] = stop
         taken.update(range(start, stop))
     result, i = [], 0
     while i < len(tokens):
         stop = stop_of.get(i, i + 1)
-        word = ''.join(tokens[i:stop]) if i in stop_of and chunk_of[i] == chunk_of[stop - 1] else None
+        in_one_chunk = chunk_of[i] == chunk_of[stop - 1]
+        word = ''.join(tokens[i:stop]) if i in stop_of and in_one_chunk else None
         result += self.specials.get(word, tokens[i:stop])
         i = stop
     return result
@@ -341,8 +345,8 @@ def spread(
 def encode(
     self:ChunkMemo,
     texts:list[str], # Raw texts
-)->tuple[list[str], np.ndarray, np.ndarray]: # Tokens that occur; numbers into them, one text after another; tokens of each text
-    "Tokens of many texts, as numbers"
+)->tuple[list[str], np.ndarray, np.ndarray]: # Tokens that occur; numbers into them; tokens per text
+    "Tokens of many texts, as numbers, one text after another"
     if not len(texts): return [], np.zeros(0, np.int64), np.zeros(0, np.int64)
     with self.lock:
         table = self.table
@@ -373,7 +377,8 @@ def look_up(self:ChunkMemo, table:ChunkTable, texts:list[str])->tuple[np.ndarray
 def hidden_main():
     "While this lasts, new processes do not run the user's script again"
     main = sys.modules['__main__']
-    saved = {name: main.__dict__[name] for name in ('__file__', '__spec__') if name in main.__dict__}
+    names = main.__dict__.keys() & {'__file__', '__spec__'}
+    saved = {name: main.__dict__[name] for name in names}
     main.__dict__.pop('__file__', None)
     main.__spec__ = None
     try: yield

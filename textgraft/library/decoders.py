@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MAX_WINDOW', 'WEIGHTS', 'INDEX', 'TOKENIZER_FILES', 'FILES', 'GPT2_REVISION', 'PUBLISHED', 'Decoder', 'fit_context',
-           'Draw', 'OnlyTokens', 'Penalty', 'cut_at', 'Until', 'TextStream', 'read_decoder', 'hub_folder', 'Stopwatch',
-           'clock', 'plot_next_tokens', 'plot_attention', 'show_surprise']
+           'one_or_several', 'Draw', 'OnlyTokens', 'Penalty', 'cut_at', 'Until', 'TextStream', 'read_decoder',
+           'hub_folder', 'Stopwatch', 'clock', 'plot_next_tokens', 'plot_attention', 'show_surprise']
 
 # %% ../../nbs/library/decoders.ipynb #1bd8a778
 import json
@@ -82,6 +82,7 @@ def _start_ids(tokenizer, begin):
     known = [i for i in (mark, tokenizer.bos_token_id, tokenizer.eos_token_id) if i is not None]
     return known[:1]
 
+# %% ../../nbs/library/decoders.ipynb #9d5e0c02
 def _end_ids(tokenizer, model):
     "Ids that end a text: the tokenizer's, and those of the model's maker that are special tokens"
     named = getattr(model.generation_config, 'eos_token_id', None)
@@ -131,31 +132,43 @@ class Decoder:
         return (f'Decoder({kind}: {n_parameters:,} parameters, {len(self.tokenizer):,} tokens, '
             f'context {self.context:,})')
 
-    @property
-    def context(self): # some models have no limit; then as many as we would read at once
-        "Tokens that the model can look back on"
-        config = self.model.config.get_text_config()
-        return getattr(config, 'max_position_embeddings', None) or MAX_WINDOW
-
-    def ids(self, texts):
-        "The tokens of each text, without any that the tokenizer adds"
-        if not texts: return []
-        return self.tokenizer(texts, add_special_tokens=False).input_ids
-
-    def new_text(self, before, ids):
-        "The text of `ids` as it goes on from the ids before it"
-        length = len(self.tokenizer.decode(before, skip_special_tokens=True))
-        return self.tokenizer.decode([*before, *ids], skip_special_tokens=True)[length:]
-
-    def tokens(self, ids):
-        "A table of tokens one by one: as the vocabulary spells them (`token`), `text`, and `id`"
-        before = self.ids(['a'])[0]
-        texts = [self.tokenizer.decode([*before, i]) for i in ids]
-        length = len(self.tokenizer.decode(before))
-        spelled = self.tokenizer.convert_ids_to_tokens(ids)
-        return pd.DataFrame({'token': spelled, 'text': [s[length:] for s in texts], 'id': ids})
-
+# %% ../../nbs/library/decoders.ipynb #9d5e0c03
 MAX_WINDOW = 2048 # Tokens of a text that are read at once, even where the context is longer
+
+@patch(as_prop=True)
+def context(self:Decoder): # some models have no limit; then as many as we would read at once
+    "Tokens that the model can look back on"
+    config = self.model.config.get_text_config()
+    return getattr(config, 'max_position_embeddings', None) or MAX_WINDOW
+
+@patch
+def ids(self:Decoder,
+    texts:list[str], # Any texts
+)->list[list[int]]: # One list per text
+    "The tokens of each text, without any that the tokenizer adds"
+    if not texts: return []
+    return self.tokenizer(texts, add_special_tokens=False).input_ids
+
+# %% ../../nbs/library/decoders.ipynb #9d5e0c05
+@patch
+def new_text(self:Decoder,
+    before:list[int], # Ids that stand there already
+    ids:list[int], # New ones
+)->str: # Without special tokens
+    "The text of `ids` as it goes on from the ids before it"
+    length = len(self.tokenizer.decode(before, skip_special_tokens=True))
+    return self.tokenizer.decode([*before, *ids], skip_special_tokens=True)[length:]
+
+@patch
+def tokens(self:Decoder,
+    ids:list[int], # Any tokens
+)->pd.DataFrame: # `token`: as the vocabulary spells it, `text`, and `id`
+    "A table of tokens, one by one"
+    before = self.ids(['a'])[0]
+    texts = [self.tokenizer.decode([*before, i]) for i in ids]
+    length = len(self.tokenizer.decode(before))
+    spelled = self.tokenizer.convert_ids_to_tokens(ids)
+    return pd.DataFrame({'token': spelled, 'text': [text[length:] for text in texts], 'id': ids})
 
 # %% ../../nbs/library/decoders.ipynb #6811132b
 def fit_context(
@@ -173,9 +186,18 @@ def fit_context(
             f'of {context}: shorten the prompt, or pass truncate=True to cut it from the left')
     return [row[-limit:] for row in rows]
 
+# %% ../../nbs/library/decoders.ipynb #9d5e0c18
+def one_or_several(
+    texts:str|list[str], # One text, or any sequence of them
+    what:str='texts', # What the caller calls them, for messages
+)->list[str]: # Known to be strings that can be written
+    "A list of texts, also where one text was given"
+    one = isinstance(texts, (str, bytes))
+    return as_texts([texts] if one else texts, what)
+
 def _prompt_texts(prompts, strip_space):
     "A list of prompts, without spaces at the end, which would be tokens of their own"
-    texts = as_texts([prompts] if isinstance(prompts, (str, bytes)) else prompts, 'prompts')
+    texts = one_or_several(prompts, 'prompts')
     if strip_space: texts = [text.rstrip(' ') for text in texts]
     if not texts or not all(texts):
         raise ValueError(f'an empty prompt in {prompts!r:.60}: give it at least one word')
@@ -216,6 +238,7 @@ def logits(self:Decoder,
     if self.known is None: return scores
     return scores.masked_fill(~self.known.to(scores.device), -torch.inf)
 
+# %% ../../nbs/library/decoders.ipynb #9d5e0c07
 @patch
 def batches(self:Decoder,
     rows:list[list[int]], # Ids of each text
@@ -245,11 +268,10 @@ def row_bits(self:Decoder,
     return bits
 
 # %% ../../nbs/library/decoders.ipynb #9d5e0a12
-def _judged_texts(texts):
-    "A list of texts, none of them empty"
-    texts = as_texts([texts] if isinstance(texts, (str, bytes)) else texts)
-    if not texts or not all(texts): raise ValueError('there is no text to judge, or an empty one')
-    return texts
+def _windows(row, n, stride):
+    "Pieces of a row with `n` tokens to judge each, every piece `stride` tokens further on"
+    starts = range(0, max(1, len(row)-1-n+stride), stride)
+    return [row[i:i+n+1] for i in starts]
 
 @patch
 def bits(self:Decoder,
@@ -257,15 +279,14 @@ def bits(self:Decoder,
     stride:int|None=None, # How far the window moves over a long text; None: half the window
 )->list[np.ndarray]: # For each text the bits of its tokens
     "How surprising each token of each text is; every token is judged once"
-    texts, n = _judged_texts(texts), min(self.context, MAX_WINDOW)
+    texts, n = one_or_several(texts), min(self.context, MAX_WINDOW)
+    if not texts or not all(texts): raise ValueError('there is no text to judge, or an empty one')
     stride = n//2 if stride is None else stride
     check_whole('stride', stride)
     if stride > n:
         raise ValueError(f'stride={stride} is more than the {n} tokens of a window: '
             'some tokens would not be read')
-    rows = [[*self.start, *ids] for ids in self.ids(texts)]
-    windows = [[row[i:i+n+1] for i in range(0, max(1, len(row)-1-n+stride), stride)]
-        for row in rows]
+    windows = [_windows([*self.start, *ids], n, stride) for ids in self.ids(texts)]
     found = iter(self.row_bits([window for text in windows for window in text]))
     n_start = len(self.start) - 1 # tokens of the beginning are not judged
     joined = [np.concatenate([next(found)[n-stride if i else 0:] for i in range(len(text))])
@@ -286,6 +307,7 @@ def judged_row(self:Decoder,
             f'of {self.context}')
     return [*self.start, *ids[-room:]]
 
+# %% ../../nbs/library/decoders.ipynb #9d5e0c11
 @patch
 @torch.inference_mode()
 def features(self:Decoder,
@@ -318,6 +340,7 @@ class Draw(LogitsProcessor):
         drawn = torch.multinomial(chances, 1, generator=self.generator)
         return torch.full_like(scores, -torch.inf).scatter(1, drawn, 0)
 
+# %% ../../nbs/library/decoders.ipynb #9d5e0c09
 class OnlyTokens(LogitsProcessor):
     "Forbids the rows of a padded vocabulary that are no token"
     def __init__(self,
@@ -357,6 +380,7 @@ def cut_at(
         if at >= 0: ends.append(at + len(stop))
     return whole[len(before):min(ends)]
 
+# %% ../../nbs/library/decoders.ipynb #9d5e0c10
 class Until(StoppingCriteria):
     "Stops a row when one of the marks stands in its new text"
     def __init__(self,
@@ -415,10 +439,11 @@ def _check_generation(max_new_tokens, temperature, top_k, top_p, num_beams, repe
 
 def _stop_marks(stop):
     "A list of marks that end a text"
-    stops = as_texts([stop] if isinstance(stop, str) else stop or [], 'stop')
+    stops = one_or_several(stop or [], 'stop')
     if not all(stops): raise ValueError(f'stop={stop!r}: an empty text ends nothing')
     return stops
 
+# %% ../../nbs/library/decoders.ipynb #9d5e0c13
 def _generator(seed, device):
     "Random numbers of our own; without a seed they are others each time"
     generator = torch.Generator(device)
@@ -426,7 +451,6 @@ def _generator(seed, device):
     else: generator.manual_seed(seed)
     return generator
 
-# %% ../../nbs/library/decoders.ipynb #9d5e0a17
 @patch
 def _processors(self:Decoder, mask, penalty, temperature, seed, **sampling):
     "What changes the logits on their way to the choice"
@@ -437,9 +461,12 @@ def _processors(self:Decoder, mask, penalty, temperature, seed, **sampling):
         processors.append(Draw(generator, temperature=temperature, **sampling))
     return processors
 
+# %% ../../nbs/library/decoders.ipynb #9d5e0a17
 @patch
-def _listeners(self:Decoder, batch, prompts, stops, on_text):
+def _listeners(self:Decoder, batch, prompts, stops, on_text, num_beams):
     "What listens to `generate`: marks that stop it, and whoever receives the text"
+    if on_text and (len(prompts) > 1 or num_beams > 1):
+        raise ValueError('on_text takes one prompt, one beam')
     n_prompt = batch['input_ids'].shape[1]
     masks = batch['attention_mask'].bool()
     before = [ids[mask].tolist() for ids, mask in zip(batch['input_ids'], masks)]
@@ -453,15 +480,25 @@ def _listeners(self:Decoder, batch, prompts, stops, on_text):
     if on_text: listeners['streamer'] = TextStream(text_of, on_text)
     return listeners
 
+# %% ../../nbs/library/decoders.ipynb #9d5e0c20
 @patch
 def _until_end(self:Decoder, ids):
     "New ids without the end token and what follows it"
     places = [i for i, token in enumerate(ids) if token in self.ends]
     return ids[:places[0]] if places else ids
 
-# %% ../../nbs/library/decoders.ipynb #9d5e0a18
 @patch
 @torch.inference_mode()
+def _write(self:Decoder, batch, lengths, **hooks):
+    "transformers writes; what comes back are the new ids of each prompt"
+    config = GenerationConfig(do_sample=False, eos_token_id=self.ends, pad_token_id=self.ends[0],
+        **lengths)
+    with self.lock: out = self.model.generate(**batch, generation_config=config, **hooks)
+    new = out[:, batch['input_ids'].shape[1]:].tolist()
+    return [self._until_end(ids) for ids in new]
+
+# %% ../../nbs/library/decoders.ipynb #9d5e0a18
+@patch
 def generate_ids(self:Decoder,
     prompts:str|list[str], # One or several
     max_new_tokens:int=40, # At most this many
@@ -480,19 +517,12 @@ def generate_ids(self:Decoder,
     _check_generation(max_new_tokens, temperature, top_k, top_p, num_beams, repetition_penalty)
     stops = _stop_marks(stop)
     batch = self.encode(prompts, max_new_tokens, truncate, strip_space)
-    if on_text and (len(batch['input_ids']) > 1 or num_beams > 1):
-        raise ValueError('on_text takes one prompt, one beam')
     processors = self._processors(batch['attention_mask'], repetition_penalty, temperature, seed,
         top_k=top_k, top_p=top_p)
-    texts = _prompt_texts(prompts, strip_space)
-    listeners = self._listeners(batch, texts, stops, on_text)
-    config = GenerationConfig(max_new_tokens=max_new_tokens, num_beams=num_beams, do_sample=False,
-        eos_token_id=self.ends, pad_token_id=self.ends[0])
-    with self.lock:
-        out = self.model.generate(**batch, generation_config=config,
-            logits_processor=processors, **listeners)
-    new = out[:, batch['input_ids'].shape[1]:].tolist()
-    return [self._until_end(ids) for ids in new]
+    starts = _prompt_texts(prompts, strip_space)
+    listeners = self._listeners(batch, starts, stops, on_text, num_beams)
+    lengths = dict(max_new_tokens=max_new_tokens, num_beams=num_beams)
+    return self._write(batch, lengths, logits_processor=processors, **listeners)
 
 # %% ../../nbs/library/decoders.ipynb #9d5e0a19
 @patch
@@ -525,6 +555,7 @@ def _no_reports():
         logging.set_verbosity(level)
         if shown: logging.enable_progress_bar()
 
+# %% ../../nbs/library/decoders.ipynb #9d5e0c14
 def _check_numbers(model):
     "Refuse weights that are infinite or no numbers"
     bad = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
@@ -569,6 +600,7 @@ def _read_json(path):
         if not isinstance(found, dict): raise TypeError(f'{path.name} is no JSON object')
     return found
 
+# %% ../../nbs/library/decoders.ipynb #9d5e0c15
 def _weight_files(folder):
     "Names of the files with the weights"
     if not (folder/INDEX).is_file(): return [WEIGHTS]
@@ -627,6 +659,7 @@ def _check_bytes(tokenizer):
     if lost: raise ValueError(f'damaged files: the tokenizer has no merges for {len(lost)} of its '
         f'tokens, as {min(lost)!r}')
 
+# %% ../../nbs/library/decoders.ipynb #9d5e0c16
 def _check_causal(decoder):
     "Refuse a model that looks ahead"
     rows = torch.tensor([[*decoder.start, *decoder.ids([text])[0]] for text in ('aaa', 'aaa')])
@@ -647,7 +680,7 @@ def _gguf_file(folder):
 def _read_gguf(folder, name):
     "Tokenizer and model from a file in GGUF"
     missing = [package for package in ('gguf', 'accelerate') if not find_spec(package)]
-    if missing: raise ImportError(f'{name} needs more packages: pip install {" ".join(missing)}')
+    if missing: raise ImportError(f'{name} can be read with more packages: {", ".join(missing)}')
     source = dict(gguf_file=name, local_files_only=True)
     with _explain_damage(folder), _no_reports():
         tokenizer = AutoTokenizer.from_pretrained(folder, **source)
@@ -657,6 +690,7 @@ def _read_gguf(folder, name):
         model.load_state_dict(quantized.state_dict())
     return tokenizer, model
 
+# %% ../../nbs/library/decoders.ipynb #9d5e0c17
 def _read_files(folder):
     "Tokenizer and model from a folder of transformers' layout"
     _check_files(folder)
@@ -724,6 +758,7 @@ def _cached_folder(name, revision):
         raise FileNotFoundError(f'there is no folder {name!r}') from error
     return None if _missing_files(Path(folder)) else Path(folder)
 
+# %% ../../nbs/library/decoders.ipynb #9d5e0c19
 def hub_folder(
     name:str, # Name on the hub
     revision:str|None=None, # Commit, tag or branch; None: the one we know, else `main`

@@ -16,8 +16,9 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from .files import write_whole
-from ..tokenization import Tokenizer, Vocab, check_texts
+from .inputs import as_texts
+from .storage import write_whole
+from ..tokenization import Tokenizer, Vocab
 
 import numpy as np
 
@@ -33,7 +34,8 @@ class TokenIds:
 
     def __len__(self): return len(self.offsets) - 1
     def __getitem__(self, i):
-        if not -len(self) <= i < len(self): raise IndexError(f'there are {len(self)} texts, no text {i}')
+        if not -len(self) <= i < len(self):
+            raise IndexError(f'there are {len(self)} texts, no text {i}')
         i %= len(self)
         return np.asarray(self.ids[self.offsets[i]:self.offsets[i + 1]], dtype=np.int64)
 
@@ -174,7 +176,7 @@ def cached_ids(
     progress:bool=True, # Show a bar
 )->TokenIds: # With `.vocab`
     "Read the ids of `texts` if they are in `path`, otherwise make and store them"
-    texts, path = check_texts(texts), Path(path).expanduser()
+    texts, path = as_texts(texts), Path(path).expanduser()
     if not texts: raise ValueError('there are no texts')
     if path.is_dir(): raise ValueError(f'{path} is a folder: name a file in it')
     if vocab and tokenizer not in (None, vocab.tokenizer):
@@ -214,5 +216,6 @@ def make_ids(
         vocab = new_vocab(books.counter())
         ids = vocab.encode(list(books.number_of))
         scratch.seek(0)
-        blocks = (ids[np.frombuffer(raw, np.int32)] for raw in iter(lambda: scratch.read(1 << 22), b''))
+        pieces = iter(lambda: scratch.read(1 << 22), b'')
+        blocks = (ids[np.frombuffer(piece, np.int32)] for piece in pieces)
         write_ids(path, key, vocab, np.concatenate(lens), blocks)

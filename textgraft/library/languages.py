@@ -25,11 +25,12 @@ from spacy.vocab import Vocab
 # %% ../../nbs/library/languages.ipynb #61d2b8f4
 @lru_cache
 def letters(
-    *categories:str, # Of Unicode: 'Lu' capitals, 'Lt' capitals that begin a pair, 'Ll' small letters
+    *categories:str, # Of Unicode: 'Lu' capitals, 'Lt' capitals of a pair, 'Ll' small letters
 )->str: # For use between square brackets of a pattern
     "All letters of these categories"
     every = map(chr, range(0x20000)) # beyond, no letter has a capital
-    return ''.join(re.escape(letter) for letter in every if unicodedata.category(letter) in categories)
+    found = [letter for letter in every if unicodedata.category(letter) in categories]
+    return re.escape(''.join(found))
 
 def capital_rules(
     lower:Callable=str.lower, # Lower case in this language
@@ -65,8 +66,8 @@ class Language:
     spacy_code:str|None = None # The language whose splitter serves, if it is another
     lower:Callable = str.lower # Lower case
     upper:Callable = str.upper # Upper case
-    window:int = 40 # Characters at either end of a word that spaCy's prefixes and suffixes depend on
-    make_splitter:Callable|None = None # Makes a tokenizer of spaCy's standard class; None: spaCy has one
+    window:int = 40 # Characters at either end of a word that prefixes and suffixes depend on
+    make_splitter:Callable|None = None # Makes a tokenizer of spaCy's standard class; None: spaCy's
 
     @cached_property
     def capitals(self)->list[Callable]:
@@ -84,7 +85,8 @@ def _spacy_splitter(language):
     def can_occur(chunk):
         one_word = chunk.isspace() or not any(map(str.isspace, chunk))
         return one_word and language.lower(chunk) == chunk
-    exceptions = {chunk: parts for chunk, parts in rules.tokenizer_exceptions.items() if can_occur(chunk)}
+    exceptions = {chunk: parts for chunk, parts in rules.tokenizer_exceptions.items()
+                  if can_occur(chunk)}
     return Tokenizer(
         Vocab(), exceptions, token_match=rules.token_match, url_match=rules.url_match,
         prefix_search=compile_prefix_regex(rules.prefixes).search if rules.prefixes else None,
@@ -92,15 +94,18 @@ def _spacy_splitter(language):
         infix_finditer=compile_infix_regex(rules.infixes).finditer if rules.infixes else None)
 
 # %% ../../nbs/library/languages.ipynb #d6398c1b
-_with_spaces = """af Afrikaans, am Amharic, ar Arabic, az Azerbaijani, bg Bulgarian, bn Bengali, ca Catalan,
-cs Czech, da Danish, de German, dsb Lower Sorbian, el Greek, en English, es Spanish, et Estonian, eu Basque,
-fa Persian, fi Finnish, fo Faroese, fr French, ga Irish, gd Scottish Gaelic, grc Ancient Greek, gu Gujarati,
-he Hebrew, hi Hindi, hr Croatian, hsb Upper Sorbian, ht Haitian Creole, hu Hungarian, hy Armenian, id Indonesian,
-is Icelandic, it Italian, kmr Kurmanji, kn Kannada, ko Korean, ky Kyrgyz, la Latin, lb Luxembourgish, lg Luganda,
-lij Ligurian, lt Lithuanian, lv Latvian, mk Macedonian, ml Malayalam, mr Marathi, ms Malay, nb Norwegian Bokmål,
-ne Nepali, nl Dutch, nn Norwegian Nynorsk, pl Polish, pt Portuguese, ro Romanian, ru Russian, sa Sanskrit,
-si Sinhala, sk Slovak, sl Slovenian, sq Albanian, sr Serbian, sv Swedish, ta Tamil, te Telugu, ti Tigrinya,
-tl Tagalog, tn Setswana, tr Turkish, tt Tatar, uk Ukrainian, ur Urdu, vi Vietnamese, yo Yoruba, xx Any language"""
+_with_spaces = """
+af Afrikaans, am Amharic, ar Arabic, az Azerbaijani, bg Bulgarian, bn Bengali, ca Catalan, cs
+Czech, da Danish, de German, dsb Lower Sorbian, el Greek, en English, es Spanish, et Estonian,
+eu Basque, fa Persian, fi Finnish, fo Faroese, fr French, ga Irish, gd Scottish Gaelic, grc
+Ancient Greek, gu Gujarati, he Hebrew, hi Hindi, hr Croatian, hsb Upper Sorbian, ht Haitian
+Creole, hu Hungarian, hy Armenian, id Indonesian, is Icelandic, it Italian, kmr Kurmanji, kn
+Kannada, ko Korean, ky Kyrgyz, la Latin, lb Luxembourgish, lg Luganda, lij Ligurian, lt
+Lithuanian, lv Latvian, mk Macedonian, ml Malayalam, mr Marathi, ms Malay, nb Norwegian Bokmål,
+ne Nepali, nl Dutch, nn Norwegian Nynorsk, pl Polish, pt Portuguese, ro Romanian, ru Russian, sa
+Sanskrit, si Sinhala, sk Slovak, sl Slovenian, sq Albanian, sr Serbian, sv Swedish, ta Tamil, te
+Telugu, ti Tigrinya, tl Tagalog, tn Setswana, tr Turkish, tt Tatar, uk Ukrainian, ur Urdu, vi
+Vietnamese, yo Yoruba, xx Any language"""
 _without_spaces = 'zh Chinese, ja Japanese, th Thai, km Khmer, lo Lao, my Burmese, bo Tibetan'
 _turkish = dict(lower=turkish_lower, upper=turkish_upper)
 _anywhere = dict(window=1 << 40) # a prefix may look at the whole word
@@ -117,9 +122,10 @@ def find_language(
 )->Language: # Its entry
     "The language of a code; a `ValueError` names those that we know"
     if isinstance(code, str) and code in LANGUAGES: return LANGUAGES[code]
-    by_name = [language.code for language in LANGUAGES.values() if str(code).lower() == language.name.lower()]
-    hint = f'write {by_name[0]!r}' if by_name else \
-        "Tokenizer('xx') cuts any language at spaces and punctuation, Tokenizer.learn(texts) learns parts of words"
+    by_name = {language.name.lower(): language.code for language in LANGUAGES.values()}
+    hint = ("Tokenizer('xx') cuts any language at spaces and punctuation, Tokenizer.learn(texts) "
+            'learns parts of words')
+    if str(code).lower() in by_name: hint = f'write {by_name[str(code).lower()]!r}'
     raise ValueError(f'no language has the code {code!r}: {hint}; we know {", ".join(LANGUAGES)}')
 
 # %% ../../nbs/library/languages.ipynb #4e3806c9
@@ -132,7 +138,8 @@ def likely_language(
 )->str|None: # The code of a language without spaces, or None
     "The language of a text, if its script says that it has no spaces"
     n_letters = sum(map(str.isalpha, text))
-    shares = {code: len(re.findall(f'[{letters}]', text)) / max(n_letters, 1) for code, letters in _scripts.items()}
+    shares = {code: len(re.findall(f'[{script}]', text)) / max(n_letters, 1)
+              for code, script in _scripts.items()}
     if shares['ja'] > .1: return 'ja' # Japanese has Chinese letters too
     code = max(shares, key=shares.get)
     return code if shares[code] > .5 else None

@@ -23,13 +23,16 @@ def learn_pieces(
     texts = [_hide(text).replace('\0', ' ') for text in _draw(texts, max_chars)]
     if not any(map(str.strip, texts)): raise ValueError('there is no text to learn sub-words from')
     model = io.BytesIO()
-    exact = dict(normalization_rule_name='identity', remove_extra_whitespaces=False, byte_fallback=True,
-                 max_sentence_length=1 << 24, num_threads=4, bos_id=-1, eos_id=-1, minloglevel=2)
+    exact = dict(normalization_rule_name='identity', remove_extra_whitespaces=False,
+                 byte_fallback=True, max_sentence_length=1 << 24, num_threads=4,
+                 bos_id=-1, eos_id=-1, minloglevel=2)
     try: SentencePieceTrainer.train(sentence_iterator=iter(texts), model_writer=model,
                                     vocab_size=vocab_size, hard_vocab_limit=False, **exact)
     except RuntimeError as error:
         least = re.search(r'required_chars\D*\d+ vs (\d+)', str(error))
-        if least: raise ValueError(f'vocab_size={vocab_size}: these texts need at least {least[1]}') from None
+        if least:
+            message = f'vocab_size={vocab_size}: these texts need at least {least[1]}'
+            raise ValueError(message) from None
         raise ValueError(f'no sub-words can be learned from these texts: {error}') from None
     return model.getvalue()
 
@@ -66,16 +69,18 @@ class Subwords:
     def encode(self, texts:list[str])->tuple[list[str], np.ndarray, np.ndarray]:
         "Tokens; numbers into them, one text after another; tokens of each text"
         rows = self.model.encode([_hide(text) for text in texts], num_threads=1)
-        if self.in_bytes: rows = [[m for n in row for m in self.in_bytes.get(n, [n])] for row in rows]
+        if self.in_bytes:
+            rows = [[part for n in row for part in self.in_bytes.get(n, [n])] for row in rows]
         begin = len(self.tokens) - 1
         numbers = np.fromiter(chain.from_iterable([begin, *row] for row in rows), np.int64)
         return self.tokens, numbers, np.array([len(row) + 1 for row in rows], dtype=np.int64)
 
     def text(self, tokens:list[str])->str:
         "The text, exactly as it was"
-        raw = b''.join(bytes([int(token[3:5], 16)]) if _is_byte(token) else token.replace('▁', ' ').encode()
-                       for token in tokens if token not in self.reserved)
+        raw = b''.join(_bytes_of(token) for token in tokens if token not in self.reserved)
         text = raw.decode(errors='replace')
         return _show(text.removeprefix(' '))
 
-def _is_byte(token): return len(token) == 6 and token.startswith('<0x') and token.endswith('>')
+def _bytes_of(token):
+    if re.fullmatch('<0x[0-9A-F]{2}>', token): return bytes([int(token[3:5], 16)])
+    return token.replace('▁', ' ').encode()

@@ -7,7 +7,8 @@ __all__ = ['TextIds', 'as_text_ids', 'TextLoader', 'show_table', 'label_numbers'
 
 # %% ../../nbs/library/text_loaders.ipynb #8d143e34
 from .ids_on_disk import TokenIds, join_ids
-from ..tokenization import PAD, Vocab, check_texts
+from .inputs import as_texts
+from ..tokenization import PAD, Vocab
 
 import numpy as np
 import pandas as pd
@@ -43,7 +44,8 @@ class TextIds:
         self.ids, self.starts = texts.ids, np.asarray(texts.offsets[:-1])
         self.lens = np.diff(texts.offsets)
         if not self.lens.all():
-            raise ValueError(f'text {self.lens.argmin()} has no tokens: tokenize gives each text an xxbos')
+            empty = self.lens.argmin()
+            raise ValueError(f'text {empty} has no tokens: tokenize gives each text an xxbos')
         surplus = np.maximum(self.lens - (max_len or self.lens), 0)
         self.n_cut, self.lens = int((surplus > 0).sum()), self.lens - surplus
         if keep == 'end': self.starts = self.starts + surplus
@@ -52,7 +54,7 @@ class TextIds:
 
 # %% ../../nbs/library/text_loaders.ipynb #c1587278
 @patch(as_prop=True)
-def vocab(self:TextIds)->list: # Of the language model: all tokens; of a classifier: these and its classes
+def vocab(self:TextIds)->list: # All tokens; for a classifier a pair, these and its classes
     "What fastai shows numbers with"
     if self.classes is None: return self.words.tokens
     names = CategoryMap([str(name) for name in self.classes], sort=False)
@@ -85,8 +87,8 @@ def as_text_ids(
 )->TextIds|None: # The texts as ids
     "So that fastai's calls take raw texts, ids and items"
     if texts is None or isinstance(texts, TextIds): return texts
-    if isinstance(texts, (str, bytes, dict)) or hasattr(texts, 'columns'): check_texts(texts) # an error
-    rows, targets = list(texts), None
+    no_list = isinstance(texts, (str, bytes, dict, set)) or hasattr(texts, 'columns')
+    rows, targets = as_texts(texts) if no_list else list(texts), None # says what is wrong with it
     if rows and isinstance(rows[0], str): rows = like.words.encode_texts(rows)
     elif rows and isinstance(rows[0], tuple): # items, see below
         targets = np.array([target for _, target in rows])
@@ -128,7 +130,8 @@ def decode(
 # %% ../../nbs/library/text_loaders.ipynb #38cfe9ef
 class TextLoader(TfmdDL):
     "What our two loaders have in common"
-    def __init__(self, dataset, bs=64, shuffle=False, seed=42, epoch=0, seq_len=72, num_workers=0, **kwargs):
+    def __init__(self, dataset, bs=64, shuffle=False, seed=42, epoch=0, seq_len=72, num_workers=0,
+                 **kwargs):
         self.seed, self.epoch, self.seq_len = seed, epoch, seq_len
         has_targets = dataset.targets is not None
         self._n_inp, self._types = 1, {tuple: [TensorText] + [TensorCategory] * has_targets}
@@ -215,13 +218,14 @@ def label_numbers(
     "Labels as numbers, after making sure that they make sense"
     number, labels = {label: i for i, label in enumerate(classes)}, list(labels)
     if len(classes) < 2: raise ValueError(f'a classifier needs two classes or more, not {classes}')
-    if len(texts) != len(labels): raise ValueError(f'{len(texts)} {name} texts have {len(labels)} labels')
+    if len(texts) != len(labels):
+        raise ValueError(f'{len(texts)} {name} texts have {len(labels)} labels')
     for i, label in enumerate(labels):
         if label not in number:
             raise ValueError(f'{name} text {i} is labelled {label!r}, which is none of {classes}')
     missing = [label for label in classes if label not in set(labels)]
     if missing and name == 'training':
-        raise ValueError(f'no training text is labelled {missing}: nothing can be learned about them')
+        raise ValueError(f'no training text is labelled {missing}: nothing is learned about them')
     return np.array([number[label] for label in labels])
 
 def say_what_is_long(
@@ -231,6 +235,7 @@ def say_what_is_long(
     "Nothing happens to a long text in silence"
     n_cut, options = sum(data.n_cut for data in datasets), datasets[0].options
     n_big = sum(int((data.lens > max_tokens // 2).sum()) for data in datasets)
-    if n_cut: print(f'texts longer than {options["max_len"]} tokens: {n_cut}; their {options["keep"]} is kept')
+    if n_cut: print(f'texts longer than {options["max_len"]} tokens: {n_cut}; their '
+                    f'{options["keep"]} is kept')
     if n_big: print(f'texts longer than {max_tokens // 2} tokens: {n_big}; two in a batch exceed '
                     f'{max_tokens}; max_len would cut them')
