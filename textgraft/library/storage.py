@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MANIFEST', 'FORMAT', 'fingerprint', 'compare', 'write_whole', 'save_folder', 'Kept', 'load_folder', 'save_weights',
-           'load_weights', 'save_stage', 'load_stage']
+           'load_weights']
 
 # %% ../../nbs/library/storage.ipynb #68b69613
 import errno
@@ -318,19 +318,3 @@ def load_weights(
         raise ValueError(f'{path} does not fit: {error}') from None
     _check_finite(model, path)
     return model.eval()
-
-# %% ../../nbs/library/storage.ipynb #77d3e201
-def save_stage(folder, model, vocab, config, about=None):
-    "Weights and vocabulary as a folder; will be replaced by `save_folder`"
-    def weights(path): return save_weights(model, path)
-    files = {'weights.safetensors': weights, 'vocab.json': vocab.save}
-    return save_folder(folder, 'stage', config, files, about)
-
-def load_stage(folder, about=None):
-    "The file of weights, the vocabulary, the configuration; will be replaced by `load_folder`"
-    from textgraft.tokenization import Vocab
-    try: kept = load_folder(folder, 'stage', about)
-    except ValueError as error:
-        message = str(error).replace('another folder:', 'another stage:')
-        raise ValueError(f'not a whole stage: {message}') from None
-    return kept.folder/'weights.safetensors', Vocab.load(kept.folder/'vocab.json'), kept.config
