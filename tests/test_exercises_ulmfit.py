@@ -99,8 +99,8 @@ def test_solutions_of_chapter_4():
     corpus, lm, n_labels = given['corpus'], given['lm'], given['cfg'].labels
     mine, labelled = found['my_classifier'], found['my_labels']
     assert check_labels(mine, labelled, corpus, lm, n_labels) == 'passed'
-    as_always = TextClassifier(lm).fit(labelled.text, labelled.label)
-    assert 'what of the others' in check_labels(as_always, labelled, corpus, lm, n_labels)
+    hardly = TextClassifier(lm, epochs=1, lr=1e-6).fit(labelled.text, labelled.label)
+    assert 'what of the others' in check_labels(hardly, labelled, corpus, lm, n_labels)
     assert len(found['my_pairs'](mine, 'posa posb nega')) == 2
 
 

@@ -163,7 +163,7 @@ GOOD = ['# Title\n> What it promises.', '#| export\ndef double(x): return 2*x',
     ([*GOOD, '%pip install fastai'], 'installs packages'),
     ([*GOOD, 'import os\nos.environ["A"] = "1"'], 'touches the environment'),
     ([*GOOD, 'folder = "/home/somebody/models"'], 'names a path of one machine: /home/somebody'),
-    ([*GOOD, '\n'.join(f'print({i})' for i in range(26))], 'In [3] has 26 lines'),
+    ([*GOOD, '\n'.join(f'print({i})' for i in range(61))], 'In [3] has 61 lines'),
     ([*GOOD[:2], 'double(2)'], 'exported but in no cell with an assertion: double'),
 ])
 def test_gate_looks_at_sources(cells, fault, tmp_path):

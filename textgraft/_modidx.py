@@ -761,6 +761,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'textgraft/library/ladder.py'),
                                           'textgraft.library.ladder.Ladder.best': ( 'library/ladder.html#ladder.best',
                                                                                     'textgraft/library/ladder.py'),
+                                          'textgraft.library.ladder.Ladder.names': ( 'library/ladder.html#ladder.names',
+                                                                                     'textgraft/library/ladder.py'),
                                           'textgraft.library.ladder.Ladder.table': ( 'library/ladder.html#ladder.table',
                                                                                      'textgraft/library/ladder.py'),
                                           'textgraft.library.ladder.OutOfTime': ( 'library/ladder.html#outoftime',

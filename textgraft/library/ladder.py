@@ -114,6 +114,11 @@ class Ladder:
         self.winner = best_result(results)
 
     @property
+    def names(self):
+        "The rungs, the simplest first"
+        return [result.name for result in self.results]
+
+    @property
     def best(self):
         "The rung that won in cross-validation, fitted on all training texts"
         return self.winner.model
