@@ -36,20 +36,30 @@ def check_shares(
     numbers = _as_numbers(answer)
     if numbers is None or len(numbers) != 2:
         return f'wrong: expected two numbers, recall and precision of {label}, not {answer!r:.60}'
-    hit = matrix.loc[label, label]
-    right = np.array([hit/matrix.loc[label].sum(), hit/matrix[label].sum()])
+    hits = matrix.loc[label, label]
+    right = np.array([hits/matrix.loc[label].sum(), hits/matrix[label].sum()])
     if np.allclose(numbers, right, atol=.006): return 'passed'
     accuracy = np.diag(matrix).sum()/matrix.to_numpy().sum()
-    if np.allclose(numbers, right[::-1], atol=.006): hint = 'you have exchanged the two'
-    elif np.allclose(numbers, 100*right, atol=.6): hint = 'write shares from 0 to 1'
-    elif np.isclose(numbers, accuracy, atol=.006).any(): hint = 'accuracy speaks of all classes at once'
-    elif np.isclose(numbers, right, atol=.006).any(): hint = 'one of the two is right'
-    else: hint = 'divide the diagonal by the sum of its row, and by the sum of its column'
-    return f'wrong: expected recall and precision of {label}, not {numbers.round(3).tolist()}: {hint}'
+    hint = _hint_for_shares(numbers, right, accuracy)
+    shown = numbers.round(3).tolist()
+    return f'wrong: expected recall and precision of {label}, not {shown}: {hint}'
+
+def _hint_for_shares(
+    numbers:np.ndarray, # What was answered
+    right:np.ndarray, # Recall and precision
+    accuracy:float, # Of all classes
+)->str: # What to think of
+    "The hint that belongs to two wrong numbers"
+    if np.allclose(numbers, right[::-1], atol=.006): return 'you have exchanged the two'
+    if np.allclose(numbers, 100*right, atol=.6): return 'write shares from 0 to 1'
+    if np.isclose(numbers, accuracy, atol=.006).any():
+        return 'accuracy speaks of all classes at once'
+    if np.isclose(numbers, right, atol=.006).any(): return 'one of the two is right'
+    return 'divide the diagonal by the sum of its row, and by the sum of its column'
 
 # %% ../../nbs/course/your_exercises.ipynb #labels
 def check_how_many(
-    errors:dict[int,float], # Share of errors for each number of labels, each number twice the one before
+    errors:dict[int,float], # Share of errors for each number of labels, each twice the one before
     wanted:float, # The share of errors that is wanted
     answer:float|None = None, # How many labels that may take
 )->str: # `passed`, `not attempted`, or what is wrong
@@ -58,18 +68,33 @@ def check_how_many(
     numbers = _as_numbers(answer)
     if numbers is None or len(numbers) != 1:
         return f'wrong: expected one number of labels, not {answer!r:.60}'
-    n, last = list(errors.items())[-1]
+    n_labels, last = list(errors.items())[-1]
     shares = np.array(list(errors.values()))
     factor = (shares[1:]/shares[:-1]).mean()
-    right = n*2**(np.log(wanted/last)/np.log(factor))
+    n_doublings = np.log(wanted/last)/np.log(factor)
+    right = n_labels*2**n_doublings
     if .85*right <= numbers[0] <= 1.15*right: return 'passed'
-    step = shares[-2] - shares[-1]
-    tempting = {'half the errors take more than twice the labels': n*last/wanted,
-                'the curve flattens, the next labels gain less than the last': n + (last-wanted)/step*n/2,
-                'not so many points but such a share of the errors goes': n*2**((last-wanted)/step)}
-    hints = [hint for hint, value in tempting.items() if abs(numbers[0]/value - 1) < .05]
-    hint = hints[0] if hints else 'by which factor do the errors fall when the labels double?'
-    return f'wrong: expected the labels that bring the errors down to {wanted:.0%}, not {numbers[0]:,g}: {hint}'
+    hint = _hint_for_labels(numbers[0], n_labels, last, wanted, shares[-2] - last)
+    return (f'wrong: expected the labels that bring the errors down to {wanted:.0%}, '
+            f'not {numbers[0]:,g}: {hint}')
+
+def _hint_for_labels(
+    answer:float, # What was answered
+    n_labels:int, # The largest number of labels that was tried
+    last:float, # Share of errors with those
+    wanted:float, # The share of errors that is wanted
+    step:float, # What the last doubling took off
+)->str: # What to think of
+    "The hint that belongs to a wrong number of labels"
+    tempting = {
+        'half the errors take more than twice the labels': n_labels*last/wanted,
+        'the curve flattens, the next labels gain less than the last':
+            n_labels + (last - wanted)/step*n_labels/2,
+        'not so many points but such a share of the errors goes':
+            n_labels*2**((last - wanted)/step)}
+    for hint, value in tempting.items():
+        if abs(answer/value - 1) < .05: return hint
+    return 'by which factor do the errors fall when the labels double?'
 
 # %% ../../nbs/course/your_exercises.ipynb #threshold
 def _best_threshold(
@@ -78,8 +103,9 @@ def _best_threshold(
     wanted:float, # Share of the given answers that must be right
 )->float: # The lowest threshold that keeps the promise
     "The threshold that answers most"
-    kept_promise = [value for value in np.unique(sure) if right[sure >= value].mean() >= wanted]
-    return kept_promise[0]
+    for threshold in np.unique(sure):
+        if right[sure >= threshold].mean() >= wanted: return threshold
+    return np.inf
 
 def _confident_answers(
     seed:int, # The same seed makes the same answers
@@ -97,29 +123,35 @@ def check_threshold(
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 3: when should a model answer by itself?"
     if mine is None: return 'not attempted'
-    if not callable(mine): return f'wrong: expected a function of right and sure, not {mine!r:.60}'
+    if not callable(mine):
+        return f'wrong: expected a function of right and sure, not {mine!r:.60}'
     for seed in range(3):
         right, sure = _confident_answers(seed)
         try: numbers = _as_numbers(mine(right.copy(), sure.copy()))
-        except Exception as error: return f'wrong: expected a threshold, your function ends in {error!r:.80}'
-        if numbers is None or len(numbers) != 1: return 'wrong: expected one threshold; does your function return it?'
-        said = _judge_threshold(numbers[0], right, sure, wanted)
-        if said: return f'wrong: expected the lowest threshold with {wanted:.0%} right, {said}'
+        except Exception as error:
+            return f'wrong: expected a threshold, your function ends in {error!r:.80}'
+        if numbers is None or len(numbers) != 1:
+            return 'wrong: expected one threshold; does your function return it?'
+        hint = _hint_for_threshold(numbers[0], right, sure, wanted)
+        if hint: return f'wrong: expected the lowest threshold with {wanted:.0%} right, {hint}'
     return 'passed'
 
-def _judge_threshold(
+def _hint_for_threshold(
     threshold:float, # What was answered
     right:np.ndarray, # For each answer: was it right?
     sure:np.ndarray, # Its probability
     wanted:float, # Share of the given answers that must be right
 )->str: # Empty: nothing is wrong
     "What is wrong with a threshold"
-    given, best = sure >= threshold, sure >= _best_threshold(right, sure, wanted)
-    if given.sum() == best.sum(): return ''
-    if np.isclose(threshold, wanted): return f'not {wanted}: a probability is a claim, measure how often it is right'
+    given = sure >= threshold
+    n_best = (sure >= _best_threshold(right, sure, wanted)).sum()
+    if given.sum() == n_best: return ''
+    if np.isclose(threshold, wanted):
+        return f'not {wanted}: a probability is a claim, measure how often it is right'
     if not given.any(): return f'{threshold:.2f} answers nothing at all'
-    if given.sum() > best.sum(): return f'with {threshold:.2f} only {right[given].mean():.1%} are right'
-    return f'{threshold:.2f} answers {given.sum()} of {len(sure)} mails, {best.sum()} are possible'
+    if given.sum() > n_best:
+        return f'with {threshold:.2f} only {right[given].mean():.1%} are right'
+    return f'{threshold:.2f} answers {given.sum()} of {len(sure)} mails, {n_best} are possible'
 
 # %% ../../nbs/course/your_exercises.ipynb #rung
 def check_rung(
@@ -131,13 +163,27 @@ def check_rung(
     "Exercise 4: a rung that beats one of the ladder's"
     if mine is None: return 'not attempted'
     if hasattr(mine, 'fit') or not callable(mine):
-        return 'wrong: expected a function that takes `given` and makes an estimator: lambda given: ...'
+        return 'wrong: expected a function: it takes `given` and returns a new estimator'
     given = Given(corpus.texts())
-    scores = {}
-    for name, make in {rival: RUNGS[rival], 'yours': mine}.items():
-        folds = StratifiedKFold(3, shuffle=True, random_state=0)
-        try: scores[name] = cross_val_score(make(given), corpus.train.text, corpus.train.label, cv=folds, error_score='raise').mean()
-        except Exception as error:
-            return f'wrong: expected an estimator that learns from texts, yours ends in {error!r:.80}; what turns texts into numbers?'
-    if scores['yours'] >= scores[rival] + by: return 'passed'
-    return f'wrong: expected {by:.0%} more than the {scores[rival]:.1%} of {rival!r}, not {scores["yours"]:.1%}; other words, pairs, letters, less regularization?'
+    try: estimator = mine(given)
+    except Exception as error:
+        return f'wrong: expected a function of `given`, yours ends in {error!r:.80}'
+    if not hasattr(estimator, 'fit'):
+        return f'wrong: expected an estimator from your function, not {estimator!r:.60}'
+    try: reached = _cross_validated(estimator, corpus)
+    except Exception as error:
+        return ('wrong: expected an estimator that learns from texts, '
+                f'yours ends in {error!r:.80}; what turns texts into numbers?')
+    goal = _cross_validated(RUNGS[rival](given), corpus)
+    if reached >= goal + by: return 'passed'
+    return (f'wrong: expected {by:.0%} more than the {goal:.1%} of {rival!r}, not {reached:.1%}; '
+            'other words, pairs, letters, less regularization?')
+
+def _cross_validated(
+    estimator, # Learns from texts
+    corpus:Corpus, # Its training texts are used
+)->float: # Mean accuracy over three folds
+    "How good an estimator is on texts that it has not learned from"
+    folds = StratifiedKFold(3, shuffle=True, random_state=0)
+    texts, labels = corpus.train.text, corpus.train.label
+    return cross_val_score(estimator, texts, labels, cv=folds, error_score='raise').mean()
