@@ -1,16 +1,13 @@
 "What all tests share: a clean environment, and real data where a checkout has it"
 import os
 import tempfile
-from pathlib import Path
 
 import pytest
+from real_data import DATA, real
 
 # Read once, when fastai and huggingface_hub are imported: no weights of this person's, no network.
 os.environ['FASTAI_HOME'] = tempfile.mkdtemp(prefix='fastai-home-')
 os.environ['HF_HUB_OFFLINE'] = '1'
-
-ROOT = Path(__file__).resolve().parent.parent
-DATA = ROOT.parent/'shared/data'
 
 
 @pytest.fixture(autouse=True)
@@ -19,15 +16,6 @@ def clean_environment(monkeypatch, tmp_path_factory):
     for name in ['TEXTGRAFT_SIZE', 'TEXTGRAFT_DATA', 'IN_TEST']:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv('TEXTGRAFT_HOME', str(tmp_path_factory.mktemp('textgraft-home')))
-
-
-def real(
-    path:Path, # Where the data would lie
-)->Path: # The same path, if it is there; otherwise the test is skipped
-    "Data that is not part of the repository"
-    if not path.exists():
-        pytest.skip(f'needs {path.name} in the folder shared/data beside the checkout')
-    return path
 
 
 @pytest.fixture

@@ -761,7 +761,7 @@ def test_real_imdb(imdb_archive, tmp_path):
 @pytest.fixture(scope='module')
 def real_tables(tmp_path_factory):
     "Six tables of other people, unpacked"
-    from conftest import DATA, real
+    from real_data import DATA, real
     folder = tmp_path_factory.mktemp('tables')
     with tarfile.open(real(DATA/'tables.tar.xz')) as packed:
         packed.extractall(folder, filter='data')

@@ -36,13 +36,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import spacy
-from conftest import DATA, real
 from fastai.text.core import SubwordTokenizer as FastaiSubwordTokenizer
 from fastai.text.core import Tokenizer as FastaiTokenizer
 from fastai.text.core import TokenizeWithRules, WordTokenizer
 from fastai.text.data import Numericalize
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_data import DATA, real
 from spacy.tokenizer import Tokenizer as SpacyTokenizer
 
 FASTAI = TokenizeWithRules(tok=WordTokenizer())
