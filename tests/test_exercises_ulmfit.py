@@ -1,4 +1,4 @@
-"The exercises of chapters 3 and 4: each solution on the page passes its check, and with one slip in it, it does not"
+"Exercises of chapters 3 and 4: a solution on the page passes its check, with a slip it does not"
 import ast
 import builtins
 from functools import cache
@@ -61,41 +61,57 @@ def chapter_3():
 def chapter_4():
     "What the solutions of chapter 4 find there; here each class has words of its own"
     rng, cfg = np.random.default_rng(0), SimpleNamespace(labels=50)
-    words = {label: [label + letter for letter in 'abcdefghijklmnopqrst'] for label in ('pos', 'neg')}
+    letters = 'abcdefghijklmnopqrst'
+    words = {label: [label + letter for letter in letters] for label in ('pos', 'neg')}
     rows = [(' '.join(rng.choice(words[label], 3)), label) for _ in range(500) for label in words]
     table = pd.DataFrame(rows, columns=['text', 'label'])
     corpus = Corpus('toy', table[:100], table[100:300], table[300:][['text']])
     lm = LanguageModel.new(corpus.texts(), min_freq=1, emb=16, hidden=16, layers=1)
     lm = lm.finetune(corpus.texts(), epochs=8, lr=2e-2, bs=8)
-    return dict(torch=torch, np=np, pd=pd, TextClassifier=TextClassifier, cfg=cfg, corpus=corpus, lm=lm)
+    return dict(torch=torch, np=np, pd=pd, TextClassifier=TextClassifier, cfg=cfg, corpus=corpus,
+                lm=lm)
 
 
-def head_start(mine): return check_head_start(mine, *(chapter_3()[name] for name in ('general', 'vocab', 'valid_ids')))
+def head_start(mine):
+    given = chapter_3()
+    return check_head_start(mine, given['general'], given['vocab'], given['valid_ids'])
 
 
-CHECKS = {'my_perplexity': lambda mine: check_perplexity(GIVEN, mine), 'my_rate': check_rate, 'my_surprise': check_surprise,
-          'my_start': head_start, 'my_rates': lambda mine: check_rates(3, .01, mine), 'my_pool': check_pool,
-          'my_n': lambda mine: check_enough(.946, .951, mine), 'my_pairs': check_pairs}
+CHECKS = {
+    'my_perplexity': lambda mine: check_perplexity(GIVEN, mine),
+    'my_rate': check_rate,
+    'my_surprise': check_surprise,
+    'my_start': head_start,
+    'my_rates': lambda mine: check_rates(3, .01, mine),
+    'my_pool': check_pool,
+    'my_n': lambda mine: check_enough(.946, .951, mine),
+    'my_pairs': check_pairs,
+}
 
 
 def test_nothing_to_look_at_is_not_attempted():
-    checks = [check(None) for check in CHECKS.values()] + [check_better_lm(None, None, []), check_labels(None, None, None, None, 5)]
+    checks = [check(None) for check in CHECKS.values()]
+    checks += [check_better_lm(None, None, []), check_labels(None, None, None, None, 5)]
     assert set(checks) == {'not attempted'}
 
 
 def test_solutions_of_chapter_3():
     given = chapter_3()
     found = solutions('03_lm_finetune', **given)
-    for name in ('my_perplexity', 'my_rate', 'my_surprise', 'my_start'): assert CHECKS[name](found[name]) == 'passed', name
+    for name in ('my_perplexity', 'my_rate', 'my_surprise', 'my_start'):
+        assert CHECKS[name](found[name]) == 'passed', name
     assert check_better_lm(found['my_lm'], given['lm'], given['valid_ids']) == 'passed'
-    text = np.concatenate(given['valid_ids'])[:201] # five rows of forty tokens, and the target of the last
-    assert np.isclose(perplexity(given['lm'], [text], bs=1), found['my_surprise'](given['lm'], text).mean().exp(), rtol=1e-3)
+    # Five rows of forty tokens, and the target of the last.
+    text = np.concatenate(given['valid_ids'])[:201]
+    by_hand = found['my_surprise'](given['lm'], text).mean().exp()
+    assert np.isclose(perplexity(given['lm'], [text], bs=1), by_hand, rtol=1e-3)
 
 
 def test_solutions_of_chapter_4():
     given = chapter_4()
     found = solutions('04_classifier', **given)
-    for name in ('my_rates', 'my_pool', 'my_n', 'my_pairs'): assert CHECKS[name](found[name]) == 'passed', name
+    for name in ('my_rates', 'my_pool', 'my_n', 'my_pairs'):
+        assert CHECKS[name](found[name]) == 'passed', name
     corpus, lm, n_labels = given['corpus'], given['lm'], given['cfg'].labels
     mine, labelled = found['my_classifier'], found['my_labels']
     assert check_labels(mine, labelled, corpus, lm, n_labels) == 'passed'
@@ -104,14 +120,22 @@ def test_solutions_of_chapter_4():
     assert len(found['my_pairs'](mine, 'posa posb nega')) == 2
 
 
-def stored(nodes): return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+def stored(nodes):
+    names = [n for n in nodes if isinstance(n, ast.Name)]
+    return {n.id for n in names if isinstance(n.ctx, ast.Store)}
 
 
-@pytest.mark.parametrize('chapter, given', [('03_lm_finetune', chapter_3), ('04_classifier', chapter_4)])
+BOTH = [('03_lm_finetune', chapter_3), ('04_classifier', chapter_4)]
+
+
+@pytest.mark.parametrize('chapter, given', BOTH)
 def test_solutions_use_nothing_that_the_chapter_lacks(chapter, given):
-    nodes = [node for cell in cells(chapter, 'code') if '%pip' not in cell for node in ast.walk(ast.parse(cell))]
-    there = {alias.asname or alias.name for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom)) for alias in n.names}
-    there |= {n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.ClassDef))} | stored(nodes)
+    code = [cell for cell in cells(chapter, 'code') if '%pip' not in cell]
+    nodes = [node for cell in code for node in ast.walk(ast.parse(cell))]
+    imports = [n for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom))]
+    there = {alias.asname or alias.name for n in imports for alias in n.names}
+    there |= {n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+    there |= stored(nodes)
     assert set(given()) <= there
     mine = [n for text in folded(chapter) for n in ast.walk(ast.parse(text))]
     new = stored(mine) | {n.arg for n in mine if isinstance(n, ast.arg)}
@@ -123,7 +147,8 @@ def test_solutions_use_nothing_that_the_chapter_lacks(chapter, given):
     ('my_rate', ' / 10', ' / 3000', 'still flat'),
     ('my_surprise', '.eval()', '.train()', 'dropout'),
     ('my_start', 'bias +=', 'bias -=', 'as often'),
-    ('my_start', '((comes + 1) / (expects + 1)).log()', '.01 * torch.randn(len(vocab))', 'as often'),
+    ('my_start', '((comes + 1) / (expects + 1)).log()', '.01 * torch.randn(len(vocab))',
+     'as often'),
     ('my_rates', '(4, 3, 2, 1, 0)', '(3, 2, 1, 0, 0)', 'once more'),
     ('my_pool', 'words * places', 'words * 1', 'last word'),
     ('my_pool', '-torch.inf', '0', 'never win'),
@@ -135,7 +160,7 @@ def test_solutions_use_nothing_that_the_chapter_lacks(chapter, given):
     ('my_pairs', ' - lost_alone[:-1] - lost_alone[1:]', '', 'carries alone'),
 ])
 def test_solutions_with_a_slip(name, right, slip, hint):
-    chapter, given = ('03_lm_finetune', chapter_3) if name in list(CHECKS)[:4] else ('04_classifier', chapter_4)
+    chapter, given = BOTH[0] if name in list(CHECKS)[:4] else BOTH[1]
     text, = [text for text in folded(chapter) if name in text]
     assert text.count(right) == 1
     names = dict(given())
@@ -148,25 +173,36 @@ def test_solutions_with_a_slip(name, right, slip, hint):
 def test_right_answers_in_other_forms_to_other_questions(seed):
     rng = np.random.default_rng(seed)
     texts = [rng.uniform(.01, 1, n).tolist() for n in (1, 5, 30)]
-    assert check_perplexity(texts, torch.tensor(1/np.concatenate(texts)).log().mean().exp()) == 'passed'
-    layers, lr, factor = int(rng.integers(1, 6)), float(rng.uniform(1e-4, 1)), float(rng.uniform(1.5, 4))
+    by_loss = torch.tensor(1/np.concatenate(texts)).log().mean().exp()
+    assert check_perplexity(texts, by_loss) == 'passed'
+    layers, lr = int(rng.integers(1, 6)), float(rng.uniform(1e-4, 1))
+    factor = float(rng.uniform(1.5, 4))
     rates = [lr/factor**n for n in range(layers + 1, -1, -1)]
-    for answer in (rates, tuple(rates), np.array(rates), torch.tensor(rates)): assert check_rates(layers, lr, answer, factor) == 'passed'
+    for answer in (rates, tuple(rates), np.array(rates), torch.tensor(rates)):
+        assert check_rates(layers, lr, answer, factor) == 'passed'
     p, q = rng.uniform(.5, .9), .95
     n = 4*(p*(1 - p) + q*(1 - q))/(p - q)**2
-    for answer in (n, np.float64(n), [n], torch.tensor(n), str(round(n)), round(n, -1 if n > 5000 else 0)):
+    rounded = round(n, -1 if n > 5000 else 0)
+    for answer in (n, np.float64(n), [n], torch.tensor(n), str(round(n)), rounded):
         assert check_enough(p, q, answer) == check_enough(q, p, answer) == 'passed'
     rates, losses, done = range_test(float(rng.uniform(-5, 0)), seed)
-    assert rates[done.argmax()]/30 < rates[losses.argmin()] < rates[done.argmax()]*30 and (np.diff(rates) > 0).all()
+    best = rates[done.argmax()]
+    assert best/30 < rates[losses.argmin()] < best*30
+    assert (np.diff(rates) > 0).all()
 
 
-def test_fastai_passes(): assert check_pool(lambda states, padding: masked_concat_pool(states, padding, bptt=4)) == 'passed'
+def test_fastai_passes():
+    def fastai(states, padding): return masked_concat_pool(states, padding, bptt=4)
+    assert check_pool(fastai) == 'passed'
 
 
 def test_the_same_words_in_another_order_are_another_vocabulary():
     given = chapter_3()
-    mixed_up = LanguageModel(given['lm'].model, Vocab([*given['vocab'].tokens[:9], *reversed(given['vocab'].tokens[9:])]), given['lm'].config)
-    assert 'begin with carry_over' in head_start(mixed_up) and 'not compare' in check_better_lm(mixed_up, given['lm'], given['valid_ids'])
+    lm, tokens = given['lm'], given['vocab'].tokens
+    backwards = Vocab([*tokens[:9], *reversed(tokens[9:])])
+    mixed_up = LanguageModel(lm.model, backwards, lm.config)
+    assert 'begin with carry_over' in head_start(mixed_up)
+    assert 'not compare' in check_better_lm(mixed_up, lm, given['valid_ids'])
 
 
 @pytest.mark.parametrize('answer', ['many', [], {}, object(), len, b'1', 1j])

@@ -132,7 +132,8 @@ Is it possible to pay for the {product} in two parts? |
 
 The name on the invoice is wrong. | It has to be {company}. | The rest is right.
 
-You have charged me in dollars, and my bank takes something for that. | It was in pounds in the basket. |
+You have charged me in dollars, and my bank takes something for that. |
+It was in pounds in the basket. |
 I have paid customs on top of that.
 
 I cancelled order {order} within the hour, and you took the money. |
@@ -143,7 +144,8 @@ Nothing was sent, says your page. | When do I get it back?
 _CASES['en']['returns'] = _cases('''
 I would like to send the {product} back. | It hasn't been used. | I still have the box.
 
-The {product} was delivered with a {damage}. | I've attached two pictures. | I noticed it when I unpacked it.
+The {product} was delivered with a {damage}. | I've attached two pictures. |
+I noticed it when I unpacked it.
 
 I ordered the {product} in {colour} and got {colour2}. | Is the way back free? |
 We'd still like the right one.
@@ -190,7 +192,8 @@ I'm not sure that she'll like the {colour}.
 The {product} got back to you {days} ago, but I have received only a part of the price. |
 You have kept {small}. | I haven't used it at all.
 
-Somebody must have used the {product} before me. | It wasn't clean. | There was a note in the box that it had been checked.
+Somebody must have used the {product} before me. | It wasn't clean. |
+There was a note in the box that it had been checked.
 ''')
 
 # %% ../../nbs/course/mails.ipynb #login
@@ -308,7 +311,8 @@ _CASES['en']['praise'] = _cases('''
 I just want to say thank you for the {product}. | It's exactly what I was looking for. |
 The {colour} is just right for our {room}.
 
-{agent} on your hotline explained it all and sorted it out in five minutes. | I had expected worse. |
+{agent} on your hotline explained it all and sorted it out in five minutes. |
+I had expected worse. |
 Please pass that on.
 
 It's rare that somebody answers as quickly as you did. | And that was my first order this month. |
@@ -361,7 +365,8 @@ All good, I have nothing to complain about. | Five stars from me. | The invoice 
 
 # %% ../../nbs/course/mails.ipynb #around
 _AROUND = {'en': dict(
-    greeting=items('''Hello, | Hi, | Hi there, | Dear Fernhill team, | Good morning, | Good evening, |
+    greeting=items('''Hello, | Hi, | Hi there, | Dear Fernhill team, | Good morning, |
+Good evening, |
 Hello Fernhill, | Dear Sir or Madam, | Hello everybody, | Dear all,''', '|'),
     opening=items('''My customer number is {number}. | I have been a customer since {year}. |
 I hope you can help me. | I hope this reaches the right person. |
@@ -442,7 +447,8 @@ dining chair, wardrobe''', ','),
 blender, suitcase, radio, floor lamp, garden chair, tea set, side table, fan, tool box, bread bin,
 picture frame, laundry basket, vacuum cleaner, salad bowl, coat stand''', ','),
     parcel=items('parcel, package, order, delivery', ','),
-    tracking=items('in transit, out for delivery, label created, held at depot, in preparation', ','),
+    tracking=items('''in transit, out for delivery, label created, held at depot,
+in preparation''', ','),
     card=items('Visa card, credit card, debit card, Mastercard', ','),
     damage=items('crack, dent, scratch, chipped edge, broken corner, stain', ','),
     colour=items('grey, blue, white, dark green, red, black, yellow', ','),
@@ -450,7 +456,8 @@ picture frame, laundry basket, vacuum cleaner, salad bowl, coat stand''', ','),
     login=items('wrong password, unknown user, session expired, please try again later', ','),
     error=items('error 503, service unavailable, internal error, something went wrong', ','),
     time=items('eight this morning, noon, last night, half past nine, yesterday evening', ','),
-    town=items('Dunmore, Port Amble, Halden, Westbrook, Lindley, Marsham, Carrow, Eastleigh Bay', ','))}
+    town=items('''Dunmore, Port Amble, Halden, Westbrook, Lindley, Marsham, Carrow,
+Eastleigh Bay''', ','))}
 
 # %% ../../nbs/course/mails.ipynb #facts-en2
 _FACTS['en'] |= dict(
@@ -696,7 +703,8 @@ Das Radio, Die Werkzeugkiste, Das Teeservice, Die Obstschale, Das Schuhregal''',
     damage=items('Riss, Kratzer, Sprung, Fleck', ','),
     colour=items('Grau, Blau, Weiß, Dunkelgrün, Rot, Schwarz, Gelb', ','),
     login=items('falsches Passwort, Nutzer unbekannt, Sitzung abgelaufen', ','),
-    error=items('Fehler 503, Dienst nicht verfügbar, interner Fehler, etwas ist schiefgelaufen', ','),
+    error=items('''Fehler 503, Dienst nicht verfügbar, interner Fehler,
+etwas ist schiefgelaufen''', ','),
     time=items('heute früh, gestern Abend, heute Mittag, halb zehn', ','),
     town=items('Velden, Halmar, Lindau, Marrow, Isarstadt, Ostrau, Kirchhain', ','),
     agent=items('Ruth, Daniel, Nina, Oskar, Clara, Paul, Frau Weiß, Frau Böhm', ','))
@@ -754,7 +762,8 @@ def _numbers(
     sums['round'] = money.format(whole=pick(rng, [10, 15, 20, 25]), cents='00')
     customer = f'{_between(rng, 1000, 9999)}-{_between(rng, 10, 99)}'
     ranges = dict(order=(30_000, 99_999), year=(2012, 2022), three=(100, 999))
-    return sums | dict(number=customer) | {k: str(_between(rng, *ends)) for k, ends in ranges.items()}
+    numbers = {name: str(_between(rng, *ends)) for name, ends in ranges.items()}
+    return sums | dict(number=customer) | numbers
 
 # %% ../../nbs/course/mails.ipynb #body
 def _case(
@@ -795,7 +804,8 @@ def _message(
         sentences.append(pick(rng, around['aside'][other]).format_map(facts))
     kind = rng.random()
     if kind < .1: sentences += [pick(rng, around['second']), _other_case(queue, day, rng, lang)]
-    elif kind < .2: sentences[:0] = [_other_case(queue, day, rng, lang), pick(rng, around['rather'])]
+    elif kind < .2:
+        sentences[:0] = [_other_case(queue, day, rng, lang), pick(rng, around['rather'])]
     elif kind < .3: sentences[0] = pick(rng, around['vague'])
     elif kind < .5: sentences.insert(0, pick(rng, around['opening']).format_map(facts))
     if rng.random() < .6: sentences.append(pick(rng, around['request']))
@@ -810,7 +820,8 @@ def _hasty(
     "Mistype some words, never their first letter, never names or numbers"
     words = text.split(' ')
     for i, word in enumerate(words):
-        if len(word) < 5 or not (word.isalpha() and word.islower()) or rng.random() > share: continue
+        is_plain = len(word) >= 5 and word.isalpha() and word.islower()
+        if not is_plain or rng.random() > share: continue
         at = _between(rng, 1, len(word) - 2)
         slips = [word[:at] + word[at+1:], word[:at] + word[at] + word[at:],
                  word[:at] + word[at+1] + word[at] + word[at+2:]]
@@ -826,7 +837,8 @@ def write_mail(
 )->dict[str,str]: # `date`, `subject`, `body`
     "Write one mail for a queue"
     if queue not in QUEUES: raise ValueError(f'no queue {queue!r}; there are {", ".join(QUEUES)}')
-    if lang not in _CASES: raise ValueError(f'no mails in {lang!r}; choose one of {", ".join(_CASES)}')
+    if lang not in _CASES:
+        raise ValueError(f'no mails in {lang!r}; choose one of {", ".join(_CASES)}')
     around, facts = _AROUND[lang], _facts_of(day, rng, lang)
     text = ''
     while not 20 <= len(text.split()) <= 80:
@@ -880,7 +892,8 @@ def small_mails(
     twice:float = .02, # Share of mails that come a second time
 )->pd.DataFrame: # Columns `date`, `subject`, `body`, `queue`; sorted by date
     "A year of mail to the help desk of a shop"
-    if n < 0 or unlabelled < 0: raise ValueError(f'{n} and {unlabelled} mails: a number from 0 on is needed')
+    if n < 0 or unlabelled < 0:
+        raise ValueError(f'{n} and {unlabelled} mails: a number from 0 on is needed')
     labelled = _year_of_mail(n, Random(f'{seed} {lang} mails'), lang, misfiled, twice)
     if not unlabelled: return labelled
     rest = _year_of_mail(unlabelled, Random(f'{seed} {lang} unlabelled'), lang, misfiled, twice)

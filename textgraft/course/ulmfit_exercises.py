@@ -379,4 +379,5 @@ def check_labels(
     goal = (few + many)/2
     if got >= goal: return 'passed'
     return (f'wrong: expected an accuracy of {goal:.1%} or more, not {got:.1%} (as always: '
-            f'{few:.1%}, with all labels {many:.1%}): which reviews have labels, what of the others?')
+            f'{few:.1%}, with all labels {many:.1%}): '
+            'which reviews have labels, what of the others?')

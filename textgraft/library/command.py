@@ -61,7 +61,8 @@ def add_fit_arguments(
     add('--text', default='text', help='column of the texts (default: text)')
     add('--label', default='label', help='column of the labels (default: label)')
     add('--out', required=True, help='folder for the model that won')
-    add('--test', default='.2', help='share or number of texts to test on, or a table (default: .2)')
+    add('--test', default='.2',
+        help='share or number of texts to test on, or a table (default: .2)')
     add('--unlabelled', help="more texts to read: a table, or 'rows' for rows without a label")
     add('--lang', default='en', help='language of the texts (default: en)')
     add('--minutes', type=float, default=10., help='at most about so long (default: 10)')

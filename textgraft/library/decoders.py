@@ -182,8 +182,9 @@ def fit_context(
     if limit < 1:
         raise ValueError(f'{room} new tokens leave no place for a prompt in a context of {context}')
     if longest > limit and not truncate:
-        raise ValueError(f'{longest} tokens of prompt and {room} new ones do not fit into the context '
-            f'of {context}: shorten the prompt, or pass truncate=True to cut it from the left')
+        raise ValueError(f'{longest} tokens of prompt and {room} new ones do not fit into the '
+            f'context of {context}: shorten the prompt, or pass truncate=True '
+            'to cut it from the left')
     return [row[-limit:] for row in rows]
 
 # %% ../../nbs/library/decoders.ipynb #9d5e0c18

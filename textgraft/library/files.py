@@ -140,7 +140,8 @@ def _archive_entries(
     with Unpacked(archive) as stream, tarfile.open(fileobj=stream, mode='r|', bufsize=2**16) as tar:
         for n_entries, member in enumerate(tar, start=1):
             tar.members = [] # or tarfile would remember them all
-            if n_entries > _MAX_ENTRIES: raise ValueError(f'{archive} has too many entries: refused')
+            if n_entries > _MAX_ENTRIES:
+                raise ValueError(f'{archive} has too many entries: refused')
             _refuse_entry(member, archive)
             if member.isdir(): continue
             name = '/'.join(PurePosixPath(member.name).parts)

@@ -103,7 +103,8 @@ def _read_one(
     suffix = _table_suffix(path)
     if not suffix:
         kinds = ', '.join(_TABLES)
-        raise ValueError(f'{path}: the name of a table ends in {kinds}, perhaps packed, as .csv.gz. '
+        raise ValueError(f'{path}: the name of a table ends in {kinds}, perhaps packed, as '
+                         '.csv.gz. '
                          'Spreadsheets can save as CSV')
     try:
         if suffix == '.parquet': return pd.read_parquet(path)
