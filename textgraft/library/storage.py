@@ -96,7 +96,7 @@ def _inside(folder:Path)->Iterator[Path]:
 def _foreign_files(folder:Path)->Iterator[str]:
     "Names of the files that no manifest of ours knows"
     try: ours = {MANIFEST, *_read_manifest(folder)['files']}
-    except ValueError: ours = set()
+    except (ValueError, FileNotFoundError): ours = set() # not ours, or just replaced by another
     for path in _inside(folder):
         name = path.relative_to(folder).as_posix()
         is_file = path.is_symlink() or not path.is_dir()
