@@ -28,7 +28,8 @@ setup(
     packages=find_packages(include=['textgraft', 'textgraft.*']),
     python_requires='>=' + cfg['min_python'],
     install_requires=lines('requirements'),
-    extras_require={extra: lines(f'{extra}_requirements') for extra in ['dev', 'site', 'browser']},
+    extras_require={extra: lines(f'{extra}_requirements')
+                    for extra in ['dev', 'gguf', 'site', 'browser']},
     entry_points={
         'console_scripts': ['textgraft=textgraft.course.command:main'],
         'nbdev': ['textgraft=textgraft._modidx:d'],
