@@ -29,7 +29,7 @@ setup(
     python_requires='>=' + cfg['min_python'],
     install_requires=lines('requirements'),
     extras_require={extra: lines(f'{extra}_requirements')
-                    for extra in ['dev', 'gguf', 'site', 'browser']},
+                    for extra in ['dev', 'gguf', 'scale', 'site', 'browser']},
     entry_points={
         'console_scripts': ['textgraft=textgraft.course.command:main'],
         'nbdev': ['textgraft=textgraft._modidx:d'],
