@@ -101,7 +101,15 @@ def without_directives(app, docname, source):
     nb['cells'] = [cell for cell in nb['cells'] if not is_hidden(cell)]
     for cell in nb['cells']:
         if cell['cell_type'] == 'code': clean(cell)
+        else: cell['source'] = ''.join(cell['source']).replace('](index.ipynb)', '](index.md)')
     source[0] = json.dumps(nb)
 
 
-def setup(app): app.connect('source-read', without_directives)
+def from_elsewhere(app, what, name, value, skip, options):
+    "Leave out what scikit-learn gives every estimator"
+    return skip or bool(re.fullmatch(r'set_\w+_request', name))
+
+
+def setup(app):
+    app.connect('source-read', without_directives)
+    app.connect('autodoc-skip-member', from_elsewhere)
