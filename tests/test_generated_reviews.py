@@ -48,7 +48,7 @@ def test_same_seed_same_reviews_in_any_process(hash_seed):
     command = [sys.executable, '-c', DIGEST+'print(digest)']
     printed = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
     # were words or patterns changed on purpose? Then write the new value here
-    assert printed.strip() == 'e1c56335ffdcfc05'
+    assert printed.strip() == 'aa4382272eb93e21'
 
 
 def test_seeds_and_parts_differ(small):

@@ -160,7 +160,7 @@ good, funny, clever, fresh, witty, sharp, brilliant, wonderful
 '''),
     taste=sides('good, fresh, excellent, lovely | bad, stale, awful, horrible'),
     awaited=sides('had feared, had been warned of | had hoped for, had been promised'),
-    feared=sides('feared | hoped'))
+    feared=sides('had feared | had hoped'))
 
 # %% ../../nbs/course/phrases.ipynb #c8fcc117
 def genre(
@@ -390,7 +390,7 @@ I found it {+adj} and my {relative} was {+felt}.
 # %% ../../nbs/course/phrases.ipynb #4e04e60f
 PATTERNS['contrast'] = items('''
 It is not the {-adj} film I {+awaited}.
-It is not as {-adj} as I had {+feared}.
+It is not as {-adj} as I {+feared}.
 It is not {-adj}.
 It isn't {-adj} at all, it's {+adj}.
 It is never {-adj}.
@@ -401,7 +401,7 @@ It is not {-adv} acted, and not {-adv} shot.
 This is anything but {-adj}.
 I can't call it {-adj}.
 I didn't {-like} it.
-I did not {-like} it as I had {+feared}.
+I did not {-like} it as I {+feared}.
 I expected something {-adj} and got something {+adj}.
 My {relative} called it {-adj}, I call it {+adj}.
 My {relative} {-liked} it, but I {+liked} it.
