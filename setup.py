@@ -1,5 +1,6 @@
 "Package metadata, read from settings.ini."
 from configparser import ConfigParser
+from glob import glob
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -28,7 +29,9 @@ setup(
     packages=find_packages(include=['textgraft', 'textgraft.*']),
     python_requires='>=' + cfg['min_python'],
     install_requires=lines('requirements'),
-    extras_require={extra: lines(f'{extra}_requirements') for extra in ['dev', 'site', 'browser']},
+    extras_require={extra: lines(f'{extra}_requirements')
+                    for extra in ['dev', 'gguf', 'scale', 'site', 'browser']},
+    data_files=[('share/textgraft/results', sorted(glob('results/*.json')))],
     entry_points={
         'console_scripts': ['textgraft=textgraft.course.command:main'],
         'nbdev': ['textgraft=textgraft._modidx:d'],

@@ -1,4 +1,5 @@
 "Settings of Sphinx for the web site; build.py calls it"
+import ast
 import json
 import re
 import sys
@@ -70,14 +71,25 @@ def is_hidden(cell):
     return cell['cell_type'] == 'code' and bool(marked)
 
 
+def imports_only(code):
+    "Does a cell do nothing but import, or little else?"
+    try: statements = ast.parse(code).body
+    except SyntaxError: return False # a magic command
+    imports = [each for each in statements if isinstance(each, (ast.Import, ast.ImportFrom))]
+    return 2*len(imports) > len(statements)
+
+
 def clean(cell):
-    "Take from a cell of code what is written for programs; its alt text goes to the picture"
+    """Take from a cell of code what is written for programs
+
+    Its alt text goes to the picture, and a cell of imports is folded."""
     for output in cell['outputs']:
         output.get('data', {}).pop('application/vnd.textgraft.headline+json', None)
     code = ''.join(cell['source'])
     alt = re.findall(r'^#\|\s*fig-alt: *(.+)$', code, flags=re.MULTILINE)
     if alt: cell['metadata']['mystnb'] = {'image': {'alt': ' '.join(alt)}}
     cell['source'] = re.sub(r'^#\|.*\n?', '', code, flags=re.MULTILINE).strip('\n')
+    if imports_only(cell['source']): cell['metadata']['tags'] = ['hide-input']
 
 
 def without_directives(app, docname, source):
@@ -89,7 +101,15 @@ def without_directives(app, docname, source):
     nb['cells'] = [cell for cell in nb['cells'] if not is_hidden(cell)]
     for cell in nb['cells']:
         if cell['cell_type'] == 'code': clean(cell)
+        else: cell['source'] = ''.join(cell['source']).replace('](index.ipynb)', '](index.md)')
     source[0] = json.dumps(nb)
 
 
-def setup(app): app.connect('source-read', without_directives)
+def from_elsewhere(app, what, name, value, skip, options):
+    "Leave out what scikit-learn gives every estimator"
+    return skip or bool(re.fullmatch(r'set_\w+_request', name))
+
+
+def setup(app):
+    app.connect('source-read', without_directives)
+    app.connect('autodoc-skip-member', from_elsewhere)
