@@ -1,6 +1,6 @@
 """Real reviews without a GPU: every method with few labels, ULMFiT after half an hour of reading.
 
-    python -m bench.two_cores --data imdb.tar.xz [--labels 20 100 500 2000] [--draws 3] [--whole]
+    python -m bench.two_cores --data imdb.tar.xz [--labels 20 100 500 2000] [--draws 5] [--whole]
         [--set lm.epochs=1 ...] [--name two-cores]
 
 The language model reads the training and the unlabelled reviews, no test review. It reads telegrams
@@ -21,12 +21,17 @@ from textgraft.course.stages import review_lm, stage_of
 from textgraft.library.ids_on_disk import read_ids
 from textgraft.library.rungs import RUNGS, Given
 from textgraft.library.telegrams import telegram_corpus
+from textgraft.library.word_vectors import DocumentVectors, MeanVectors
 from textgraft.lm_finetune import new_lm, unigram_perplexity
 
 import pandas as pd
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegressionCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-LM = dict(pretrained=False, emb=128, hidden=256, layers=2, bs=64, seq_len=72, epochs=4, lr=1e-2,
-          sampled=512, bf16=True)
+LM = dict(pretrained=False, vectors=True, emb=128, hidden=256, layers=2, bs=64, seq_len=72,
+          epochs=3, lr=1e-2, sampled=512, bf16=True)
 CLASSIFIER = dict(bs=25, lr=1e-2, drop=.1)
 COUNTED = ('larger class', 'TF-IDF words', 'NB word pairs', 'TF-IDF + SVD')
 
@@ -48,10 +53,29 @@ def networks(cfg, lm, n_labels):
     scratch = TextClassifier(random, all_at_once(layers, passes, lr), **part)
     return {'same network from scratch': scratch,
             'ULMFiT, thawed step by step': TextClassifier(lm, thaw, **part),
-            'ULMFiT, at once': TextClassifier(lm, all_at_once(layers, passes, 4e-3), **part)}
+            'ULMFiT, at once': TextClassifier(lm, all_at_once(layers, passes, 4e-3), **part),
+            'ULMFiT, probe': TextClassifier(lm, 'probe', max_len=cfg.clas.max_len, seed=cfg.seed)}
 
 
-def accuracies(cfg, n_labels, lm, whole, read):
+def readers(cfg, read):
+    "What has read the same texts without labels, frozen; its seconds"
+    found, seconds = {}, {}
+    texts = read.texts()
+    for name, step in (('TF-IDF + SVD', lambda: Given(texts, seed=cfg.seed).svd),
+                       ('mean word vectors', lambda: MeanVectors(seed=cfg.seed).fit(texts)),
+                       ('document vectors', lambda: DocumentVectors(seed=cfg.seed).fit(texts))):
+        fitted, seconds[name] = timed(step)
+        found[name] = FrozenEstimator(fitted)
+    return found, seconds
+
+
+def with_labels(step, seed):
+    "The same logistic regression for all of them; C is chosen on the training texts"
+    regression = LogisticRegressionCV(Cs=(.001, .01, .1, 1.), cv=3, max_iter=300, random_state=seed)
+    return make_pipeline(step, StandardScaler(), regression)
+
+
+def accuracies(cfg, n_labels, lm, whole, read, steps):
     "Accuracy of each method; the networks read `read`, counting reads the whole reviews as well"
     few = {name: corpus.sample(train=n_labels, seed=cfg.seed).train
            for name, corpus in (('whole', whole), ('read', read))}
@@ -60,6 +84,7 @@ def accuracies(cfg, n_labels, lm, whole, read):
         model = RUNGS[name](given).fit(few['whole'].text, few['whole'].label)
         found[name] = model.score(whole.test.text, whole.test.label)
     models = networks(cfg, lm, n_labels)
+    models |= {f'{name}, same texts': with_labels(step, cfg.seed) for name, step in steps.items()}
     if read is not whole: models = {'TF-IDF on telegrams': RUNGS['TF-IDF words'](given), **models}
     for name, model in models.items():
         model.fit(few['read'].text, few['read'].label)
@@ -88,7 +113,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--data', help='IMDB: a folder or an archive; without: generated')
     parser.add_argument('--labels', type=int, nargs='+', default=[20, 100, 500, 2000])
-    parser.add_argument('--draws', type=int, default=3)
+    parser.add_argument('--draws', type=int, default=5)
     parser.add_argument('--whole', action='store_true', help='whole reviews instead of telegrams')
     parser.add_argument('--name', default='two-cores', help='file in results/')
     parser.add_argument('--set', nargs='+', default=[], metavar='NAME=VALUE', help='as lm.epochs=1')
@@ -105,11 +130,12 @@ def main():
     whole, reading = timed(lambda: load_corpus(cfg))
     read = whole if args.whole else telegram_corpus(whole)
     lm, figures = language_model(cfg, read)
+    steps, seconds = readers(cfg, read)
     figures = dict(reads='whole reviews' if args.whole else 'telegrams',
-                   test_reviews=len(read.test), language_model=figures)
+                   test_reviews=len(read.test), language_model=figures, rivals_seconds=seconds)
     print(figures, flush=True)
     for n_labels in args.labels:
-        draws = [accuracies(cfg.changed(seed=seed), n_labels, lm, whole, read)
+        draws = [accuracies(cfg.changed(seed=seed), n_labels, lm, whole, read, steps)
                  for seed in range(args.draws)]
         table = pd.DataFrame(draws).agg(['mean', 'min', 'max']).T
         print(f'{n_labels} labels\n{table.round(3).to_string()}', flush=True)

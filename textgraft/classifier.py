@@ -10,14 +10,16 @@ __all__ = ['LARGE', 'graft', 'thaw_plan', 'all_at_once', 'classifier_learner', '
 from functools import partial
 from pathlib import Path
 
-from .batching import classifier_dataloaders
+from .batching import classifier_dataloaders, predict_loader
 from .library.encoders import encoder_of
 from .library.fastai_fixes import mixed_precision
 from .library.inputs import as_texts, class_names, to_json
+from .library.probes import fit_probe
 from textgraft.library.text_estimator import (
     Explanation,
     NoValidation,
     TextEstimator,
+    build_network,
     matching_labels,
     readable_ids,
 )
@@ -31,6 +33,7 @@ from .lm_finetune import LanguageModel
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import torch
 from fastai.callback.training import GradientClip
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy as accuracy_metric
@@ -47,12 +50,12 @@ def graft(
     n_classes:int, # Number of answers
     drop_mult:float=0.5, # Scales every dropout of fastai's configuration
     seed:int=42, # The head's random weights follow from it
+    linear:bool=False, # Without the head's hidden layer
 )->SequentialRNN: # Ids `(texts, length)` to scores `(texts, n_classes)`, and the states before them
     "Put a classifier's head on a language model's encoder"
     if n_classes < 2: raise ValueError(f'a classifier needs two classes or more, not {n_classes}')
-    config = dict(lm.config, drop_mult=drop_mult)
-    with own_randomness(seed):
-        network = encoder_of(config).classifier(len(lm.vocab), n_classes, config)
+    config = dict(lm.config, drop_mult=drop_mult, linear=linear)
+    with own_randomness(seed): network = build_network(config, len(lm.vocab), n_classes)
     weights = {name: weight.clone() for name, weight in lm.model[0].state_dict().items()}
     network[0].module.load_state_dict(weights)
     return network
@@ -114,34 +117,37 @@ def _steps(plan, layers, epochs, lr):
     "The steps of a plan that is known by its name"
     if plan == 'at once': return all_at_once(layers, epochs, lr or 8e-3)
     if plan == 'thaw': return thaw_plan(layers, max(1, round(epochs/(layers+3))), lr or 1e-2)
-    raise ValueError(f"plan={plan!r}: use 'at once', 'thaw' or a list of steps")
+    raise ValueError(f"plan={plan!r}: use 'probe', 'at once', 'thaw' or a list of steps")
 
 # %% ../nbs/04_classifier.ipynb #93ae6c44
 LARGE = 600 # numbers in a hidden state: a language model for a GPU
 
 def training_recipe(
     n_labels:int, # Labelled texts
-    config:dict, # Of the language model: `layers` and `hidden`
-    plan:str|list|None=None, # `'at once'`, `'thaw'` or a list of steps; None: by the network's size
+    config:dict, # Of the language model: `layers`, `hidden`, `texts_read`
+    plan:str|list|None=None, # `'probe'`, `'at once'`, `'thaw'` or a list of steps; None: measured
     epochs:int|None=None, # Passes over the texts, all steps together; None: few labels, many passes
     lr:float|None=None, # Highest learning rate; None: the plan's own
     bs:int|None=None, # Texts in a batch; None: few labels, small batches
     drop_mult:float|None=None, # Scales every dropout; None: by the network's size
     max_len:int|None=None, # Tokens that are read of a text; None: 1,440, as in fastai's lesson
-)->dict: # `plan` as a list of steps, `bs`, `drop_mult`, `max_len`
+)->dict: # `plan` as a list of steps or `'probe'`, `bs`, `drop_mult`, `max_len`
     "Choose what the caller leaves open"
-    large = config['hidden'] >= LARGE
+    large, has_read = config['hidden'] >= LARGE, config.get('texts_read', 0) > 0
     chosen = dict(plan='thaw' if large else 'at once', bs=_batch(n_labels),
                   drop_mult=.5 if large else .1, max_len=1440)
+    # Who asks for passes or a rate wants training.
+    if has_read and not large and epochs is None and lr is None: chosen['plan'] = 'probe'
     wishes = dict(plan=plan, bs=bs, drop_mult=drop_mult, max_len=max_len)
     recipe = chosen | {name: wish for name, wish in wishes.items() if wish is not None}
     plan, bs = recipe['plan'], recipe['bs']
     if bs < 2: raise ValueError(f'bs={bs}: the head compares the texts of a batch, it takes two')
-    if isinstance(plan, str):
+    has_own = not isinstance(plan, str) or plan == 'probe'
+    if has_own and (epochs is not None or lr is not None):
+        raise ValueError('this plan has its own epochs and rates: leave out epochs and lr')
+    if not has_own:
         passes = _passes(n_labels, bs) if epochs is None else epochs
         recipe['plan'] = _steps(plan, config['layers'], passes, lr)
-    elif epochs is not None or lr is not None:
-        raise ValueError('this plan has its own epochs and rates: leave out epochs and lr')
     return recipe
 
 # %% ../nbs/04_classifier.ipynb #cdce5941
@@ -184,16 +190,33 @@ def fit(
     self.recipe_ = training_recipe(len(texts), lm.config, **wishes)
     if self.verbose: print(self.recipe_)
     drop_mult, max_len = self.recipe_['drop_mult'], self.recipe_['max_len']
-    config = dict(lm.config, drop_mult=drop_mult, max_len=max_len)
-    network = graft(lm, len(self.classes_), drop_mult, self.seed)
-    learn = classifier_learner(network, self._batches(lm, texts, numbers, valid), config)
+    linear = self.recipe_['plan'] == 'probe'
+    config = dict(lm.config, drop_mult=drop_mult, max_len=max_len, linear=linear)
+    network = graft(lm, len(self.classes_), drop_mult, self.seed, linear)
+    train = self._probe if linear else self._train
+    train(network, lm, texts, numbers, valid, config)
+    return self._keep(network, lm.vocab, config)
+
+# %% ../nbs/04_classifier.ipynb #c1ac04f0
+@patch
+def _train(self:TextClassifier, network, lm, texts, numbers, valid, config):
+    "Follow the plan"
+    batches = self._batches(lm, texts, numbers, valid)
+    learn = classifier_learner(network, batches, config)
     if valid is None: learn.add_cb(NoValidation())
     if valid is None and not self.verbose: quiet(learn)
     about = dict(classes=to_json(self.classes_), config=config)
     fit_plan(learn, self.recipe_['plan'], self.folder, about)
-    return self._keep(network, lm.vocab, config)
 
-# %% ../nbs/04_classifier.ipynb #c1ac04f0
+@patch
+def _probe(self:TextClassifier, network, lm, texts, numbers, valid, config):
+    "Find a head for the states as they are"
+    loader, places = predict_loader(
+        readable_ids(lm.vocab, texts), lm.vocab, 64, config['max_len'], config['backwards'],
+        self.device, quiet=True)
+    loader.fake_l.generator = torch.Generator() # PyTorch would draw from the caller's numbers
+    self.recipe_['C'] = fit_probe(network, loader, places, numbers, self.seed)
+
 @patch
 def _language_model(self:TextClassifier, texts):
     "What to build on"

@@ -21,6 +21,7 @@ from textgraft.library.language_models import (
     network_sizes,
     reading_plan,
     split_texts,
+    start_from_vectors,
     tokens_per_second,
     wikitext_parts,
     within_time,
@@ -30,6 +31,7 @@ from .library.saved_language_model import SavedLanguageModel, language_network
 from .library.sliced_loss import SampledLoss, Sliced, SlicedLoss
 from .library.training import fit_plan, own_randomness
 from .library.training import quiet as make_quiet
+from .library.word_vectors import skip_gram
 from .tokenization import BOS, PAD, UNK, Tokenizer, Vocab
 
 import numpy as np
@@ -275,7 +277,7 @@ def new(
     return new_lm(vocab, **sizes, backwards=backwards, seed=seed, encoder=encoder)
 
 # %% ../nbs/03_lm_finetune.ipynb #297eaa43
-def _prepared(old, texts, valid, given, minutes, seed):
+def _prepared(old, texts, valid, given, vectors, minutes, seed):
     "A copy that knows the new words, ids of both parts, and a plan that fits into the minutes"
     start, texts = time.monotonic(), as_texts(texts)
     if valid is None: texts, valid = split_texts(texts, seed=seed)
@@ -285,6 +287,11 @@ def _prepared(old, texts, valid, given, minutes, seed):
     new_words = len(lm.vocab) - len(old.vocab) if old.config['texts_read'] else 0
     plan = reading_plan(n, n_valid, len(lm.vocab), lm.config['hidden'], new_words, pick_device())
     plan |= {name: value for name, value in given.items() if value is not None}
+    if vectors or (vectors is None and not old.config['texts_read']):
+        seconds = 20*minutes if minutes else None # a third of the time
+        size = lm.config['emb']
+        rows = skip_gram(ids, len(lm.vocab), size, seconds=seconds, seed=seed)
+        start_from_vectors(lm.model, rows)
     if minutes:
         dls = _loaders(lm, ids, valid_ids, plan['bs'], plan['seq_len'])
         probe = lm_learner(carry_over(lm, lm.vocab), dls, sampled=plan['sampled'])
@@ -306,6 +313,7 @@ def finetune(
     seq_len:int|None = None, # Tokens read per row and step
     sampled:int|None = None, # Words drawn for the training loss; 0: all are scored
     bf16:bool = False, # Without a GPU: multiply in bfloat16
+    vectors:bool|None = None, # Start from word vectors of `texts`; None: if nothing was read yet
     minutes:float|None = None, # Read for at most about so long
     seed:int = 42, # Which texts are set aside, their order, dropout
     folder:Path|None = None, # Where checkpoints are; None: keep none
@@ -314,6 +322,6 @@ def finetune(
     "Read more texts"
     given = dict(epochs=epochs, lr=lr, frozen_epochs=frozen_epochs, bs=bs, seq_len=seq_len,
                  sampled=sampled)
-    lm, ids, valid_ids, plan = _prepared(self, texts, valid, given, minutes, seed)
+    lm, ids, valid_ids, plan = _prepared(self, texts, valid, given, vectors, minutes, seed)
     finetune_lm(lm, ids, valid_ids, seed=seed, folder=folder, quiet=not verbose, bf16=bf16, **plan)
     return lm

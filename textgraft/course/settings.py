@@ -26,7 +26,8 @@ class LMSettings:
     general_epochs:int = 0 # Passes over the general-English articles that stand in for WikiText-103
     sampled:int = 0 # Words drawn for the training loss beside those of the batch; 0: all are scored
     bf16:bool = False # Without a GPU: multiply in bfloat16
-    pretrained:bool = True # Start from general English; False: from random weights
+    pretrained:bool = True # Start from general English; False: from word vectors or random weights
+    vectors:bool = True # Without general English: embedding from word vectors of the same texts
     read_test:bool = False # Also read the test reviews, without labels, as fastai's lesson does
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ..batching import predict_loader
 from .encoders import encoder_of
 from .inputs import as_labels, as_texts, class_names, from_json, to_json
 from .language_models import arrays_of, fill_weights
+from .probes import with_linear_head
 from .storage import load_folder, load_weights, save_folder, save_weights
 from ..tokenization import PAD, SPECIAL_TOKENS, UNK, Vocab
 
@@ -64,12 +65,13 @@ def warn_of_unknown_words(
 
 # %% ../../nbs/library/text_estimator.ipynb #bc770da8
 def build_network(
-    config:dict, # `encoder`, and the sizes that it wants
+    config:dict, # `encoder`, the sizes that it wants; `linear`: a head without a hidden layer
     vocab_size:int, # Number of ids in the vocabulary
     n_classes:int, # Number of answers
 )->nn.Module: # With random weights
     "The network that `config` describes"
-    return encoder_of(config).classifier(vocab_size, n_classes, config)
+    network = encoder_of(config).classifier(vocab_size, n_classes, config)
+    return with_linear_head(network, n_classes) if config.get('linear') else network
 
 # %% ../../nbs/library/text_estimator.ipynb #9adb753d
 class _Travelling(ClassifierMixin, BaseEstimator):
