@@ -74,7 +74,7 @@ def _accuracy(
 
 def check_recipe(
     recipe:Recipe|None = None, # Yours
-    at_least:float = 0.95, # Accuracy to reach with a hundred labels
+    at_least:float = 0.88, # Accuracy to reach with a hundred labels
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 2: a corpus for which a hundred labels are enough"
     if recipe is None: return 'not attempted'
