@@ -59,7 +59,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'textgraft.classifier.confident_mistakes': ( 'classifier.html#confident_mistakes',
                                                                                    'textgraft/classifier.py'),
                                       'textgraft.classifier.graft': ('classifier.html#graft', 'textgraft/classifier.py'),
-                                      'textgraft.classifier.plot_curves': ('classifier.html#plot_curves', 'textgraft/classifier.py'),
                                       'textgraft.classifier.thaw_plan': ('classifier.html#thaw_plan', 'textgraft/classifier.py'),
                                       'textgraft.classifier.training_recipe': ( 'classifier.html#training_recipe',
                                                                                 'textgraft/classifier.py')},
