@@ -116,7 +116,7 @@ def plot_along(
     panel.axhline(middle, lw=1, color=_GREY)
     panel.plot(places, values, color=_INK, lw=1, zorder=1)
     panel.scatter(places, values, s=22, zorder=2,
-                  color=[_KIND if value > middle else _UNKIND for value in values])
+                  color=[_KIND if value >= middle else _UNKIND for value in values])
     panel.set_xticks(places, labels=tokens, rotation=60, ha='right', rotation_mode='anchor')
     panel.set_ylabel(ylabel)
     return figure
