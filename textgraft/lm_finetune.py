@@ -226,7 +226,6 @@ def _step(lm, word):
     "Scores of the next token; the network remembers what came before `word`"
     return lm.model(torch.tensor([[word]], device=pick_device()))[0][0, -1].float().cpu()
 
-# %% ../nbs/03_lm_finetune.ipynb #4ee9594d
 @patch
 @torch.no_grad()
 def generate(
@@ -300,7 +299,6 @@ def _prepared(old, texts, valid, given, vectors, minutes, seed):
         ids, plan = within_time(ids, plan, speed, left)
     return lm, ids, valid_ids, plan
 
-# %% ../nbs/03_lm_finetune.ipynb #7ecc996b
 @patch
 def finetune(
     self:LanguageModel,
