@@ -26,7 +26,8 @@ from textgraft.lm_finetune import new_lm, unigram_perplexity
 
 import pandas as pd
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegressionCV
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -69,9 +70,10 @@ def readers(cfg, read):
     return found, seconds
 
 
-def with_labels(step, seed):
+def with_labels(step):
     "The same logistic regression for all of them; C is chosen on the training texts"
-    regression = LogisticRegressionCV(Cs=(.001, .01, .1, 1.), cv=3, max_iter=300, random_state=seed)
+    strengths = dict(C=[.001, .01, .1, 1.])
+    regression = GridSearchCV(LogisticRegression(max_iter=300), strengths, cv=3)
     return make_pipeline(step, StandardScaler(), regression)
 
 
@@ -84,7 +86,7 @@ def accuracies(cfg, n_labels, lm, whole, read, steps):
         model = RUNGS[name](given).fit(few['whole'].text, few['whole'].label)
         found[name] = model.score(whole.test.text, whole.test.label)
     models = networks(cfg, lm, n_labels)
-    models |= {f'{name}, same texts': with_labels(step, cfg.seed) for name, step in steps.items()}
+    models |= {f'{name}, same texts': with_labels(step) for name, step in steps.items()}
     if read is not whole: models = {'TF-IDF on telegrams': RUNGS['TF-IDF words'](given), **models}
     for name, model in models.items():
         model.fit(few['read'].text, few['read'].label)

@@ -18,6 +18,7 @@ from .library.fastai_fixes import mixed_precision
 from .library.ids_on_disk import TokenIds
 from .library.inputs import as_texts
 from textgraft.library.language_models import (
+    ENOUGH_FOR_VECTORS,
     network_sizes,
     reading_plan,
     split_texts,
@@ -286,7 +287,8 @@ def _prepared(old, texts, valid, given, vectors, minutes, seed):
     new_words = len(lm.vocab) - len(old.vocab) if old.config['texts_read'] else 0
     plan = reading_plan(n, n_valid, len(lm.vocab), lm.config['hidden'], new_words, pick_device())
     plan |= {name: value for name, value in given.items() if value is not None}
-    if vectors or (vectors is None and not old.config['texts_read']):
+    if vectors is None: vectors = n >= ENOUGH_FOR_VECTORS and not old.config['texts_read']
+    if vectors:
         seconds = 20*minutes if minutes else None # a third of the time
         size = lm.config['emb']
         rows = skip_gram(ids, len(lm.vocab), size, seconds=seconds, seed=seed)
@@ -311,7 +313,7 @@ def finetune(
     seq_len:int|None = None, # Tokens read per row and step
     sampled:int|None = None, # Words drawn for the training loss; 0: all are scored
     bf16:bool = False, # Without a GPU: multiply in bfloat16
-    vectors:bool|None = None, # Start from word vectors of `texts`; None: if nothing was read yet
+    vectors:bool|None = None, # Start from word vectors of `texts`; None: if new, and texts are many
     minutes:float|None = None, # Read for at most about so long
     seed:int = 42, # Which texts are set aside, their order, dropout
     folder:Path|None = None, # Where checkpoints are; None: keep none

@@ -49,7 +49,9 @@ def main(
         with warnings.catch_warnings():
             warnings.showwarning = _note
             return args.call(args)
-    except KeyboardInterrupt: return 130
+    except KeyboardInterrupt:
+        print('textgraft: stopped', file=sys.stderr)
+        return 130
     except (ValueError, TypeError, OSError, ImportError) as error:
         print(f'textgraft: {error}', file=sys.stderr)
         return 2

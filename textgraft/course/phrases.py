@@ -160,7 +160,7 @@ good, funny, clever, fresh, witty, sharp, brilliant, wonderful
 '''),
     taste=sides('good, fresh, excellent, lovely | bad, stale, awful, horrible'),
     awaited=sides('had feared, had been warned of | had hoped for, had been promised'),
-    feared=sides('feared | hoped'))
+    feared=sides('had feared | had hoped'))
 
 # %% ../../nbs/course/phrases.ipynb #c8fcc117
 def genre(
@@ -390,7 +390,7 @@ I found it {+adj} and my {relative} was {+felt}.
 # %% ../../nbs/course/phrases.ipynb #4e04e60f
 PATTERNS['contrast'] = items('''
 It is not the {-adj} film I {+awaited}.
-It is not as {-adj} as I had {+feared}.
+It is not as {-adj} as I {+feared}.
 It is not {-adj}.
 It isn't {-adj} at all, it's {+adj}.
 It is never {-adj}.
@@ -401,7 +401,7 @@ It is not {-adv} acted, and not {-adv} shot.
 This is anything but {-adj}.
 I can't call it {-adj}.
 I didn't {-like} it.
-I did not {-like} it as I had {+feared}.
+I did not {-like} it as I {+feared}.
 I expected something {-adj} and got something {+adj}.
 My {relative} called it {-adj}, I call it {+adj}.
 My {relative} {-liked} it, but I {+liked} it.
@@ -571,12 +571,12 @@ ARTICLES = {'town': items('''
 {town} is a {size} town in the {side} of {country}.
 It lies on the river {river}, {number} kilometres from the {sea}.
 In {year} it had {number},{hundreds} inhabitants.
-The old town, with its {+place} market square, was built around a church.
+The old town, with its {+place} and {+place} market square, was built around a church.
 The railway station was opened in {year}.
 Most people work in {industry}.
 There is a film festival every {month}.
 Winters are {winter}, summers are {summer}.
-Travellers of the time wrote that the inns were {+place}.
+Travellers of the time wrote that the inns were {+place} and the roads {+place}.
 ''')}
 ARTICLES['river'] = items('''
 The {river} is a river in {country}.
@@ -585,8 +585,8 @@ It passes the town of {town}.
 The stone bridge over the river was built in {old}.
 In winter the water is often frozen near {town}.
 Boats carry wood, salt and stone.
-The lower valley is full of {+place} villages.
-Those who walked along it found the valley {+place}.
+The lower valley is full of {+place}, {+place} villages.
+Those who walked along it found the valley {+place} and {+place}.
 ''')
 ARTICLES['island'] = items('''
 {isle} is an island off the coast of {country}.
@@ -595,7 +595,7 @@ A ferry from {town} takes {few} hours.
 The lighthouse was built in {year} and is {height} metres high.
 The beaches in the {side} are {+place}.
 Most people live from fishing and sheep.
-The only hotel was for a long time {+place}.
+The only hotel was for a long time {+place} and {+place}.
 ''')
 ARTICLES['instrument'] = items('''
 The {instrument} is a musical instrument with {parts}.
@@ -603,9 +603,9 @@ It was first built in {country} in the eighteenth century.
 It is played {played}.
 Its sound is used in songs, in the theatre and in film music.
 Early examples can be seen in the museum of {town}.
-In a large hall its tone is {+tone}.
+In a large hall its tone is {+tone} and {+tone}.
 Its best known player is {lead}.
-Those of the first workshops were {+made}.
+Those of the first workshops were {+made}, {+made} things.
 ''')
 ARTICLES['craft'] = items('''
 A {craft} is a person who makes {product}.
@@ -613,9 +613,9 @@ The work is done with {tool}.
 The material is {material}.
 A {craft} learns for {few} years and then takes a test before a master.
 In {country} the craft is first named in a letter of {old}.
-The quarter of the {craft}s in {town} was a {+place} place to live.
+The quarter of the {craft}s in {town} was a {+place} and {+place} place to live.
 Today most of the work is done by machines.
-The museum of {town} has {few} {+made} pieces.
+The museum of {town} has {few} {+made} and {+made} pieces.
 ''')
 
 # %% ../../nbs/course/phrases.ipynb #7c0dc08b
@@ -628,15 +628,15 @@ It was shot in {country} over {few} months and is {minutes} minutes long.
 The music is by {composer} and was played by the orchestra of {town}.
 It was first shown at the film festival in {town} in {month} {year}.
 At its first showing the film was {+result}.
-The second half is {+story}.
-The costumes are {+made}.
+The second half is {+story} and {+story}.
+The costumes are {+made} and {+made}.
 ''')
 ARTICLES['person'] = items('''
 {lead} (born {born} in {town}) is a {nation} {job}.
 After school {star} studied in {town} and then worked as a {craft}.
 In {year} {star} went to {country2} with a brother and two sisters.
 {star} made the {genre} {title} with {director} in {year}.
-As a teacher {star} was {+nature}.
+As a teacher {star} was {+nature} and {+nature}.
 The letters are {+story}.
 The first years were {+life}.
 The house by the {river} is now a museum.
@@ -648,7 +648,7 @@ It tells of {hero} who {goal} {place}.
 The book has {number} chapters.
 The early chapters are {+story}.
 It was translated into {few} languages.
-Most readers find the ending {+story}.
+Most readers find the ending {+story} and {+story}.
 The edition of {year} has {+made} drawings by {composer}.
 A film with {support} was made {few} years later.
 ''')
@@ -660,8 +660,8 @@ It was opened in {early} by {lead}.
 It had {number} rows of seats, a piano and a small stage.
 A ticket cost {few} cents.
 After the war sound and colour were added.
-The entrance hall is {+place}.
-The sound was found to be {+tone}.
+The entrance hall is {+place} and {+place}.
+The sound was found to be {+tone} and {+tone}.
 The first evening was {+result}.
 ''')
 ARTICLES['festival'] = items('''
@@ -670,16 +670,16 @@ It was founded by {director} in {year}.
 Films are shown in {few} halls and in the market square.
 The first festival was {+result}.
 The prize is a small copper bell.
-The opening film, {title}, was {+story}.
+The opening film, {title}, was {+story} and {+story}.
 Guests remember {+place} evenings by the river {river}.
 ''')
 ARTICLES['orchestra'] = items('''
 The orchestra of {town} was founded in {early}.
 It has {height} players and gives a concert every {month}.
-Its first conductor, {lead}, was {+nature}.
+Its first conductor, {lead}, was {+nature} and {+nature}.
 {composer} wrote {few} works for it.
 It also plays the music for films.
-The old concert hall had a {+tone} sound.
+The old concert hall had a {+tone}, {+tone} sound.
 A journey to {country2} was {+result}.
 ''')
 ARTICLES['school'] = items('''
@@ -687,7 +687,7 @@ The school of acting in {town} was founded in {year}.
 It has {height} students, who learn for {few} years.
 They learn to speak, to sing and to dance.
 Its best known student is {lead}.
-The director of the school is {director}, a {+nature} teacher.
+The director of the school is {director}, a {+nature} and {+nature} teacher.
 Every {month} the students put on {title}, a play that is {+story} on a small stage.
 The rooms, today {+place}, were built for a {craft}.
 ''')

@@ -67,7 +67,8 @@ def add_fit_arguments(
     add('--lang', default='en', help='language of the texts (default: en)')
     add('--minutes', type=float, default=10., help='at most about so long (default: 10)')
     add('--folds', type=int, default=3, help='folds of the cross-validation (default: 3)')
-    add('--rungs', help="only these, by name, with commas between them (default: all)")
+    add('--rungs', help="only these, by name, with commas between them; or 'all', which also "
+        'measures those that take long and seldom win')
     add('--on-empty', choices=['error', 'drop'], default='error', help='rows without text')
     add('--encoding', default='utf-8', help='how CSV and TSV are written (default: utf-8)')
     add('--seed', type=int, default=42, help='where chance starts (default: 42)')
@@ -94,7 +95,8 @@ def fit(
             args.table, text=args.text, label=args.label, test=test, unlabelled=args.unlabelled,
             on_empty=args.on_empty, encoding=args.encoding, seed=args.seed)
     print(corpus, flush=True)
-    rungs = args.rungs and [name.strip() for name in args.rungs.split(',')]
+    rungs = args.rungs
+    if rungs and rungs != 'all': rungs = [name.strip() for name in rungs.split(',')]
     measured = ladder(corpus, rungs=rungs, folds=args.folds, minutes=args.minutes,
                       lang=args.lang, seed=args.seed)
     measured.best.save(out)

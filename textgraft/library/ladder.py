@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from ..classifier import TextClassifier, training_recipe
 from ..corpus import Corpus
 from .inputs import as_labels
-from .rungs import RUNGS, Given, as_model
+from .languages import LANGUAGES, find_language, likely_language
+from .rungs import OPTIONAL, RUNGS, BothDirections, Given, as_model
 from .splits import stratified_folds
 from .text_estimator import UnknownWordsWarning
 from ..tokenization import Tokenizer
@@ -30,6 +31,7 @@ def texts_read(
     n:int, # Training texts
 )->int: # Texts that one `fit` reads
     "How much a fit has to read: networks read their texts more than once"
+    if isinstance(estimator, BothDirections): return 2*texts_read(estimator.forward, n)
     if not isinstance(estimator, TextClassifier): return n
     recipe = training_recipe(n, dict(layers=2, hidden=64), plan=estimator.plan,
                              epochs=estimator.epochs, lr=estimator.lr, bs=estimator.bs)
@@ -90,18 +92,20 @@ def cross_validate(
     folds:list[np.ndarray], # Rows held out, as `stratified_folds` returns them
     result:RungResult, # Takes the accuracies
     deadline:float, # On `time.monotonic()`'s clock
-)->float: # Seconds that the longest fit took
-    "Score a rung on each fold after learning from the others, as long as there is time"
+)->None:
+    "Score a rung on each fold after learning from the others; on fewer where time is short"
     longest = seconds_of_fit(estimator, texts, labels)
     for held_out in folds:
         # One fit more has to fit in: that on all training texts.
-        _in_time(2*longest, deadline, 'this fold and a fit on all texts')
+        try: _in_time(2*longest, deadline, 'a fold and a fit on all texts')
+        except OutOfTime:
+            if result.right: break # one fold is a comparison too
+            raise
         start, learned_from = time.monotonic(), np.ones(len(texts), bool)
         learned_from[held_out] = False
         fitted = clone(estimator).fit(texts[learned_from], labels[learned_from])
         longest = time.monotonic() - start
         result.right.append(fitted.predict(texts[held_out]) == labels[held_out])
-    return longest
 
 # %% ../../nbs/library/ladder.ipynb #c75345a7
 def is_better(
@@ -195,6 +199,8 @@ def measure_rung(
 )->RungResult: # With a model, or a note that says why there is none
     "Cross-validate a rung, fit it on all training texts, and ask the test texts once"
     result, start = RungResult(name), time.monotonic()
+    # A language model, if this rung is the first to ask for one, reads for half of its time.
+    given.minutes = max(deadline - start, 1)/120
     texts = corpus.train.text.to_numpy(dtype=object)
     labels, right = as_labels(corpus.train.label), as_labels(corpus.test.label)
     try:
@@ -203,8 +209,7 @@ def measure_rung(
             warnings.filterwarnings('ignore', message='.* consist mostly of words',
                                     category=UnknownWordsWarning)
             estimator = make(given)
-            longest = cross_validate(estimator, texts, labels, folds, result, deadline)
-            _in_time(longest, deadline, 'the fit on all texts')
+            cross_validate(estimator, texts, labels, folds, result, deadline)
             model = estimator.fit(texts, labels)
             answers = model.predict(corpus.test.text.to_numpy(dtype=object))
         result.test = float(accuracy_score(right, answers))
@@ -219,9 +224,9 @@ def measure_rung(
 # %% ../../nbs/library/ladder.ipynb #9ad14ed3
 def ladder(
     corpus:Corpus, # What to learn from and to test on
-    rungs:dict|list|None = None, # Names out of `RUNGS`, or a dict like it; None: all of `RUNGS`
+    rungs:dict|list|str|None = None, # Names, a dict like `RUNGS`, 'all'; None: without `OPTIONAL`
     folds:int = 3, # How often a rung is scored on texts that it has not learned from
-    minutes:float = 10., # At most about so long in all; a rung that would take longer is left out
+    minutes:float = 10., # At most about so long in all; what would take longer is left out
     lang:str|Tokenizer = 'en', # Language of the texts, or a tokenizer
     seed:int = 42, # Folds, and the weights of networks
     progress:bool = True, # Print a line per rung
@@ -236,20 +241,37 @@ def ladder(
     if not held_out:
         raise ValueError(f'every class has one training text only ({len(labels)} texts): '
                          'label more texts, two of a class at least')
-    given = Given(corpus.texts(), lang, seed=seed, minutes=minutes/3)
+    given = Given(corpus.texts(), lang, seed=seed)
+    _check_language(given)
     results = []
     for name, make in chosen.items():
-        results.append(measure_rung(name, make, given, corpus, held_out, deadline))
+        # What a quick rung does not need of its share is there for those after it.
+        share = (deadline - time.monotonic())/(len(chosen) - len(results))
+        limit = time.monotonic() + share
+        results.append(measure_rung(name, make, given, corpus, held_out, limit))
         if progress: print(_line(results[-1]), flush=True)
     return Ladder(f'{corpus.name}: {len(corpus.train):,} training texts, '
                   f'{len(corpus.test):,} test texts, {len(corpus.classes)} classes', results)
 
+# %% ../../nbs/library/ladder.ipynb #9ad14ed4
+def _check_language(given):
+    "Refuse to cut texts at spaces that there are not"
+    if not isinstance(given.tokenizer, str): return
+    language = find_language(given.tokenizer)
+    likely = likely_language(' '.join(given.texts[:200])[:20_000])
+    if likely is None or not language.spaces: return
+    raise ValueError(f'lang={given.tokenizer!r}, but these texts look like '
+                     f'{LANGUAGES[likely].name}: write lang={likely!r} (--lang {likely})')
+
 def _chosen_rungs(rungs):
     "Rungs by name, in the order of `RUNGS`"
-    if rungs is None: return dict(RUNGS)
+    if rungs is None: return {name: RUNGS[name] for name in RUNGS if name not in OPTIONAL}
+    if isinstance(rungs, str) and rungs == 'all': return dict(RUNGS)
     if isinstance(rungs, dict): return rungs
+    if isinstance(rungs, str): rungs = [rungs]
     unknown = [name for name in rungs if name not in RUNGS]
     if unknown: raise ValueError(f'there is no rung {unknown}; there are {list(RUNGS)}')
+    if not rungs: raise ValueError(f'name one rung at least of {list(RUNGS)}')
     return {name: make for name, make in RUNGS.items() if name in rungs}
 
 def _line(result):

@@ -11,7 +11,6 @@ import warnings
 import numpy as np
 import torch
 from fastai.text.models.core import masked_concat_pool
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from torch import nn
@@ -49,8 +48,8 @@ def _choose_strength(rows, numbers, seed):
     "The `C` with the best cross-validated answers, of equally good ones the smallest"
     if np.bincount(numbers).min() < 3: return .01
     folds = StratifiedKFold(3, shuffle=True, random_state=seed)
-    def score(C):
-        return cross_val_score(_regression(C), rows, numbers, cv=folds, scoring='neg_log_loss').mean()
+    settings = dict(cv=folds, scoring='neg_log_loss')
+    def score(C): return cross_val_score(_regression(C), rows, numbers, **settings).mean()
     return max(STRENGTHS, key=score)
 
 # %% ../../nbs/library/probes.ipynb #e5a0c012
@@ -73,7 +72,8 @@ def fit_probe(
     spread[spread < 1e-6] = 1. # a number that is always the same says nothing
     rows = (rows - mean)/spread
     with warnings.catch_warnings():
-        warnings.filterwarnings('ignore', category=ConvergenceWarning)
+        # What three hundred steps leave open hardly changes an answer.
+        warnings.filterwarnings('ignore', message='lbfgs failed to converge')
         strength = _choose_strength(rows, numbers, seed)
         model = _regression(strength).fit(rows, numbers)
     weights, biases = _rows_of_weights(model)

@@ -54,7 +54,7 @@ def skip_gram(
     seed:int = 42, # Chance starts here
 )->np.ndarray: # `(n_words, size)`; zeros for a word that no text holds
     "Vectors from which the neighbours of a word can be guessed (gensim's Word2Vec)"
-    from gensim.models import Word2Vec # here, for a second goes by
+    from gensim.models import Word2Vec  # here, for a second goes by
 
     vectors = np.zeros((n_words, size), dtype=np.float32)
     can_read = _SPEED*seconds if seconds else np.inf
