@@ -15,7 +15,6 @@ from textgraft.classifier import (
     classifier_learner,
     confident_mistakes,
     graft,
-    plot_curves,
     thaw_plan,
     training_recipe,
 )
@@ -470,13 +469,6 @@ def test_the_word_that_decides_is_found(clas):
     assert '&lt;' in clas.explain('a good <film')._repr_html_()
     with pytest.raises(ValueError, match='too few tokens'): clas.explain('')
     with pytest.raises(TypeError): clas.explain(['a good film'])
-
-
-def test_curves_through_means():
-    curves = {'one draw': [.5, .6], 'two draws': [[.5, .7], [.6, .6]]}
-    figure = plot_curves(curves, ['1', '2'], 'labels')
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == list(curves)
-    with pytest.raises(ValueError, match='2 places'): plot_curves({'a': [.5]}, ['1', '2'], 'labels')
 
 
 # fastai's own calls on our loaders

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LARGE', 'WELL_READ', 'graft', 'thaw_plan', 'all_at_once', 'classifier_learner', 'training_recipe', 'TextClassifier',
-           'plot_curves', 'confident_mistakes']
+           'confident_mistakes']
 
 # %% ../nbs/04_classifier.ipynb #fb5d74c2
 from functools import partial
@@ -30,7 +30,6 @@ from textgraft.library.training import (
 )
 from .lm_finetune import LanguageModel
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
@@ -41,7 +40,6 @@ from fastai.optimizer import Adam
 from fastai.text.learner import TextLearner
 from fastai.text.models.core import SequentialRNN
 from fastcore.basics import patch
-from matplotlib.figure import Figure
 from sklearn.utils.validation import check_is_fitted
 
 # %% ../nbs/04_classifier.ipynb #7fddbe22
@@ -241,28 +239,6 @@ def _batches(self:TextClassifier, lm, texts, numbers, valid):
     return classifier_dataloaders(
         part, other, lm.vocab, list(names), bs=self.recipe_['bs'], device=self.device, quiet=True,
         max_len=self.recipe_['max_len'], seed=self.seed, backwards=lm.config['backwards'])
-
-# %% ../nbs/04_classifier.ipynb #04bc3f71
-def plot_curves(
-    curves:dict[str,list], # Of each method: at each place an accuracy, or a list of several draws
-    at:list[str], # What stands below each place
-    xlabel:str, # What that axis shows
-)->Figure: # One line per method through the means, with the spread of the draws
-    "Accuracy of several methods against something else"
-    if any(len(values) != len(at) for values in curves.values()):
-        raise ValueError(f'{len(at)} places, but {[len(v) for v in curves.values()]} values')
-    figure, axes = plt.subplots(figsize=(7, 3.2), layout='constrained')
-    for name, values in curves.items():
-        draws = [np.atleast_1d(value) for value in values]
-        means = np.array([draw.mean() for draw in draws])
-        below = means - [draw.min() for draw in draws]
-        above = [draw.max() for draw in draws] - means
-        axes.errorbar(range(len(at)), means, [below, above], marker='o', capsize=3, label=name)
-    axes.set(xlabel=xlabel, ylabel='accuracy on the test texts', ylim=(.45, 1.01))
-    axes.set_xticks(range(len(at)), labels=at)
-    axes.legend(frameon=False)
-    plt.close(figure)
-    return figure
 
 # %% ../nbs/04_classifier.ipynb #5fc5eb6c
 def confident_mistakes(

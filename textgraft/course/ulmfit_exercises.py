@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from ..classifier import TextClassifier
 from ..corpus import Corpus
+from ..library.language_models import arrays_of
 from textgraft.lm_finetune import (
     LanguageModel,
-    arrays_of,
     carry_over,
     new_lm,
     next_word_probs,
@@ -22,7 +22,6 @@ from textgraft.lm_finetune import (
 from ..tokenization import SPECIAL_TOKENS, Vocab
 
 import numpy as np
-import pandas as pd
 import torch
 from fastai.text.models.core import masked_concat_pool
 
@@ -266,7 +265,7 @@ def check_enough(
     n = float(n.reshape(()))
     variances, gap = [p*(1-p) for p in (first, second)], abs(first-second)
     right = 4*sum(variances)/gap**2
-    if abs(n-right) <= max(1, .01*right): return 'passed'
+    if abs(n-right) <= max(1, .025*right): return 'passed' # who rounds is right
     hint = hint_for(n, {
         'twice the standard error, and not 1.96 times': [right*(1.96/2)**2],
         'twice the standard error, which takes four times as many': [right/4],
@@ -340,44 +339,41 @@ def check_pairs(
     return 'passed'
 
 # %% ../../nbs/course/ulmfit_exercises.ipynb #c306c2d8
+_DRAWS = range(3)
+
 def plain_accuracies(
     lm:LanguageModel, # To build on
     corpus:Corpus, # Its training reviews are drawn from, its test reviews measured on
-    n_labels:int, # Word counts have so many
-)->tuple[float, float]: # With a fifth of the labels (mean of three draws), with all of them
-    "What plain fine-tuning reaches with few labels and with more"
-    def reached(n, seed):
-        few = corpus.sample(train=n, seed=seed).train
+    n_labels:int, # So many are labelled
+)->list[float]: # Of each of three draws
+    "What a classifier reaches that learns from labelled texts alone"
+    found = []
+    for seed in _DRAWS:
+        few = corpus.sample(train=n_labels, seed=seed).train
         model = TextClassifier(lm).fit(few.text, few.label)
-        return model.score(corpus.test.text, corpus.test.label)
-    fewer = [reached(n_labels//5, seed) for seed in range(3)]
-    return float(np.mean(fewer)), reached(n_labels, 0)
+        found.append(model.score(corpus.test.text, corpus.test.label))
+    return found
 
 def check_labels(
-    mine:TextClassifier|None, # Yours
-    labelled:pd.DataFrame|None, # The reviews whose labels it learned from
-    corpus:Corpus, # Its training reviews may be taken, its test reviews are for measuring
+    mine:Callable|None, # Takes labelled reviews and other texts, gives a classifier
+    corpus:Corpus, # Its training reviews are drawn from, its test reviews are for measuring
     lm:LanguageModel, # The one of the chapter
     n_labels:int, # Of these, a fifth may be used
 )->str: # `passed`, `not attempted`, or what is wrong
-    "Chapter 4, exercise 5: half of what missing labels cost, made good"
-    if mine is None or labelled is None: return 'not attempted'
-    if not hasattr(mine, 'score'): return f'wrong: expected a classifier, not {mine!r:.60}'
-    if not {'text', 'label'} <= set(getattr(labelled, 'columns', ())):
-        return f'wrong: expected a table with text and label, not {type(labelled).__name__}'
-    if len(labelled) > n_labels//5:
-        return f'wrong: expected at most {n_labels//5} labels, not {len(labelled)}'
-    allowed = set(zip(corpus.train.text, corpus.train.label))
-    foreign = sum(pair not in allowed for pair in zip(labelled.text, labelled.label))
-    if foreign:
-        return (f'wrong: expected training reviews and their labels, {foreign} are not: '
-                'the test is only for measuring')
-    try: got = mine.score(corpus.test.text, corpus.test.label)
-    except Exception as error: # whatever a reader's classifier may raise
-        return f'wrong: expected answers, but {type(error).__name__} was raised: {error}'
-    few, many = plain_accuracies(lm, corpus, n_labels)
-    goal = (few + many)/2
+    "Chapter 4, exercise 5: a quarter of what missing labels cost, made good, on three draws"
+    if mine is None: return 'not attempted'
+    reached, others = [], list(corpus.unlabelled.text)
+    for seed in _DRAWS:
+        labelled = corpus.sample(train=n_labels//5, seed=seed).train
+        model, problem = _call(mine, labelled, list(others))
+        if problem: return problem
+        if not hasattr(model, 'score'):
+            return f'wrong: expected a classifier, not {model!r:.60}: is there a `return`?'
+        got, problem = _call(model.score, corpus.test.text, corpus.test.label)
+        if problem: return problem
+        reached.append(got)
+    few, many = (np.mean(plain_accuracies(lm, corpus, n)) for n in (n_labels//5, n_labels))
+    goal, got = few + max(.25*(many - few), .002), np.mean(reached)
     if got >= goal: return 'passed'
-    return (f'wrong: expected an accuracy of {goal:.1%} or more, not {got:.1%} (as always: '
-            f'{few:.1%}, with all labels {many:.1%}): '
-            'which reviews have labels, what of the others?')
+    return (f'wrong: expected {goal:.1%} or more on three draws, not {got:.1%} (as always: '
+            f'{few:.1%}, with all labels {many:.1%}): what can be learned from the others?')
