@@ -32,7 +32,12 @@ from textgraft.library.language_models import (
 )
 from .library.sampling import check_sampling, check_whole, filter_logits
 from .library.sliced_loss import SampledLoss, Sliced, SlicedLoss
-from .library.storage import load_folder, load_weights, save_folder, save_weights
+from textgraft.library.storage import (
+    build_with_weights,
+    read_folder,
+    save_folder,
+    save_weights,
+)
 from .library.training import fit_plan, own_randomness
 from .library.training import quiet as make_quiet
 from .tokenization import BOS, PAD, UNK, Tokenizer, Vocab
@@ -296,11 +301,12 @@ def load(
     about:dict|None = None, # What it must have been made from; None: anything
 )->LanguageModel: # As it was saved, ready to guess
     "Bring a language model back, or say what is wrong with the folder"
-    kept = load_folder(folder, 'language model', about)
-    words = json.loads((kept.folder/'vocab.json').read_text(encoding='utf-8'))
-    vocab = Vocab.from_config(words)
-    model = load_weights(_network(vocab, kept.config), kept.folder/'weights.safetensors')
-    return cls(model, vocab, kept.config)
+    def read(kept):
+        words = json.loads((kept.folder/'vocab.json').read_text(encoding='utf-8'))
+        vocab, weights = Vocab.from_config(words), kept.folder/'weights.safetensors'
+        def build(): return _network(vocab, kept.config)
+        return cls(build_with_weights(build, kept.config['layers'], weights), vocab, kept.config)
+    return read_folder(folder, 'language model', read, about)
 
 # %% ../nbs/03_lm_finetune.ipynb #4611921a
 @patch(cls_method=True)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from .inputs import as_texts
 from .sampling import check_positive, check_sampling, check_whole, filter_logits
-from .storage import load_folder, save_folder
+from .storage import MANIFEST, read_folder, save_folder
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -711,7 +711,11 @@ def read_decoder(
 )->Decoder: # Checked
     "Read tokenizer and model from a folder, or say what is missing or does not fit"
     folder = Path(folder)
-    if (folder/'textgraft.json').exists(): load_folder(folder, 'decoder') # compares checksums
+    if folder.is_dir() and not (folder/MANIFEST).exists(): return _read_and_check(folder, device)
+    return read_folder(folder, 'decoder', lambda kept: _read_and_check(kept.folder, device))
+
+def _read_and_check(folder, device):
+    "The decoder of a folder, after everything about it has been looked at"
     quantized = _gguf_file(folder)
     tokenizer, model = _read_gguf(folder, quantized) if quantized else _read_files(folder)
     _check_numbers(model)
