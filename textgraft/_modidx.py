@@ -574,6 +574,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'textgraft/library/decoders.py'),
                                             'textgraft.library.decoders._check_report': ( 'library/decoders.html#_check_report',
                                                                                           'textgraft/library/decoders.py'),
+                                            'textgraft.library.decoders._check_sizes': ( 'library/decoders.html#_check_sizes',
+                                                                                         'textgraft/library/decoders.py'),
                                             'textgraft.library.decoders._download': ( 'library/decoders.html#_download',
                                                                                       'textgraft/library/decoders.py'),
                                             'textgraft.library.decoders._end_ids': ( 'library/decoders.html#_end_ids',

@@ -634,6 +634,16 @@ def _check_kind(folder):
         raise ValueError(f'{folder} holds a model of type {kind!r}: transformers has no causal '
             'language model of that name, and code that comes with a model is not run')
 
+def _check_sizes(folder):
+    "Refuse a configuration that asks for far more than the weights could fill"
+    config = _read_json(folder/'config.json')
+    limit = 2_000_000 + sum((folder/name).stat().st_size for name in _weight_files(folder))
+    layers = ('n_layer', 'n_layers', 'num_layers', 'num_hidden_layers')
+    for name, value in config.items():
+        most = 10_000 if name in layers else limit
+        if isinstance(value, int) and abs(value) > most:
+            raise ValueError(f'{folder} does not fit its config.json, which says {name}={value}')
+
 def _check_report(folder, report):
     "Refuse weights that are not those of the model that config.json describes"
     layer = re.compile(r'\.\d+\..+\.weight$')
@@ -696,6 +706,7 @@ def _read_files(folder):
     "Tokenizer and model from a folder of transformers' layout"
     _check_files(folder)
     _check_kind(folder)
+    _check_sizes(folder)
     local = dict(local_files_only=True, trust_remote_code=False)
     with _explain_damage(folder), _no_reports():
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)

@@ -204,7 +204,7 @@ def _say_why(path, why):
     if not is_marked(path, _MARK):
         raise FileExistsError(f'{path} is there, and Textgraft did not write it: name another '
                               'file, or remove it') from why
-    print(f'{why}; tokenizing again')
+    print(f'{why}, tokenizing again')
 
 # %% ../../nbs/library/ids_on_disk.ipynb #614606c0
 @contextmanager
