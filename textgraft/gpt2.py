@@ -17,7 +17,7 @@ from .batching import pick_device
 from .library.decoders import Decoder, hub_folder, one_or_several, read_decoder
 from .library.inputs import as_texts
 from .library.sampling import check_whole, filter_logits
-from .library.training import own_randomness
+from .library.training import Finite, own_randomness
 
 import fastai.callback.schedule  # noqa: F401 -- gives `Learner` its `fit_one_cycle`
 import numpy as np
@@ -165,9 +165,11 @@ def train_gpt2(
         device = gpt.model.device
         dls = DataLoaders(DataLoader(train, bs, shuffle=True, device=device),
             DataLoader(check, bs, device=device))
+        finite = Finite()
         learn = Learner(dls, gpt.model, loss_func=_next_token_loss, metrics=Perplexity(),
-            cbs=GradientClip(1.))
+            cbs=[GradientClip(1.), finite])
         learn.fit_one_cycle(max(1, round(steps*bs/len(x))), lr)
+    if finite.trouble: raise ValueError(finite.explain(lr))
     gpt.model.eval()
     return learn
 

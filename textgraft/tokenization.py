@@ -31,7 +31,7 @@ from textgraft.library.languages import (
     is_shipped,
     likely_language,
 )
-from .library.storage import write_whole
+from .library.storage import load_json, save_json
 from .library.subwords import Subwords, learn_pieces
 
 import matplotlib.pyplot as plt
@@ -483,6 +483,15 @@ def _digest_of_probe(tokenizer):
     tokens = json.dumps(tokenizer([PROBE], n_workers=0))
     return hashlib.sha256(tokens.encode()).hexdigest()[:16]
 
+def _checked_model(text):
+    "The model of sub-words that stands in a configuration"
+    try:
+        model = base64.b64decode(text, validate=True)
+        _subwords(model)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(f'this is no model of sub-words: {error!s:.80}') from None
+    return model
+
 @patch(cls_method=True)
 def from_config(
     cls:Tokenizer,
@@ -492,7 +501,7 @@ def from_config(
     if not isinstance(config, dict) or not isinstance(config.get('lang'), str):
         raise ValueError(f'this is not the configuration of a tokenizer: {config!r:.80}')
     lang, model = config['lang'], config.get('model')
-    if model is not None: return cls(lang, base64.b64decode(model))
+    if model is not None: return cls(lang, _checked_model(model))
     tokenizer = cls(lang)
     if config.get('check') not in (None, _digest_of_probe(tokenizer)):
         warnings.warn(f'this was made with spaCy {config.get("spacy")}, and spaCy '
@@ -522,9 +531,8 @@ def save(
     self:Vocab,
     path:Path, # File to write
 )->Path: # The file written
-    "Write `config` as JSON"
-    saved = json.dumps(self.config, ensure_ascii=False)
-    return write_whole(path, lambda part: part.write_text(saved, encoding='utf-8'))
+    "Write `config` as JSON, under a checksum"
+    return save_json(path, 'vocabulary', self.config)
 
 @patch(cls_method=True)
 def load(
@@ -532,7 +540,8 @@ def load(
     path:Path, # File that `save` wrote
 )->Vocab: # The vocabulary in it
     "Read a vocabulary back"
-    try: return cls.from_config(json.loads(Path(path).read_text(encoding='utf-8')))
+    config = load_json(path, 'vocabulary')
+    try: return cls.from_config(config)
     except ValueError as error:
         raise ValueError(f'{path} is not a saved vocabulary: {error}') from None
 

@@ -6,6 +6,7 @@
 __all__ = ['articles_lm', 'general_stage', 'general_lm', 'stage_of', 'lm_without_english', 'review_lm']
 
 # %% ../../nbs/course/stages.ipynb #ad3cc8db
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -67,7 +68,8 @@ def general_lm(
     "What has read general English: WikiText-103 at full size, our articles else (as a stage)"
     if cfg.name == 'full': return LanguageModel.pretrained(backwards, drop_mult=cfg.lm.drop)
     folder, about = general_stage(cfg, backwards)
-    if not folder.exists(): articles_lm(cfg, backwards, quiet).save(folder, about)
+    with suppress(FileNotFoundError): return LanguageModel.load(folder, about)
+    articles_lm(cfg, backwards, quiet).save(folder, about)
     return LanguageModel.load(folder, about)
 
 # %% ../../nbs/course/stages.ipynb #b33bb1a6
@@ -109,7 +111,7 @@ def review_lm(
 )->LanguageModel: # Fine-tuned on the corpus
     "The fine-tuned language model: from its stage, or made now"
     folder, about = stage_of(cfg, corpus, backwards)
-    if folder.exists(): return LanguageModel.load(folder, about)
+    with suppress(FileNotFoundError): return LanguageModel.load(folder, about)
     kept = folder.with_suffix('.kept')
     texts, valid_texts = split_texts(_may_read(cfg, corpus), seed=cfg.seed)
     words = dict(min_freq=cfg.min_freq, max_vocab=cfg.max_vocab)

@@ -438,9 +438,10 @@ def load(cls:TableCorpus,
     folder:str|Path, # What `save` wrote
 )->TableCorpus: # The same corpus, its labels of the same type
     "Read a corpus that was saved"
-    from textgraft.library.storage import load_folder
-    saved = load_folder(folder, 'corpus')
-    tables = [pd.read_parquet(saved.folder/f'{part}.parquet') for part in _PARTS]
-    tables = [table.astype({'text': str}) for table in tables]
-    labelled = [_with_type(table, saved.config['labels']) for table in tables[:2]]
-    return cls(saved.config['name'], *labelled, tables[2])
+    from textgraft.library.storage import read_folder
+    def read(saved):
+        tables = [read_table(saved.folder/f'{part}.parquet') for part in _PARTS]
+        tables = [table.astype({'text': str}) for table in tables]
+        labelled = [_with_type(table, saved.config['labels']) for table in tables[:2]]
+        return cls(saved.config['name'], *labelled, tables[2])
+    return read_folder(folder, 'corpus', read)

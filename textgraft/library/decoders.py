@@ -22,7 +22,7 @@ from pathlib import Path
 
 from .inputs import as_texts
 from .sampling import check_positive, check_sampling, check_whole, filter_logits
-from .storage import load_folder, save_folder
+from .storage import MANIFEST, read_folder, save_folder
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -634,6 +634,16 @@ def _check_kind(folder):
         raise ValueError(f'{folder} holds a model of type {kind!r}: transformers has no causal '
             'language model of that name, and code that comes with a model is not run')
 
+def _check_sizes(folder):
+    "Refuse a configuration that asks for far more than the weights could fill"
+    config = _read_json(folder/'config.json')
+    limit = 2_000_000 + sum((folder/name).stat().st_size for name in _weight_files(folder))
+    layers = ('n_layer', 'n_layers', 'num_layers', 'num_hidden_layers')
+    for name, value in config.items():
+        most = 10_000 if name in layers else limit
+        if isinstance(value, int) and abs(value) > most:
+            raise ValueError(f'{folder} does not fit its config.json, which says {name}={value}')
+
 def _check_report(folder, report):
     "Refuse weights that are not those of the model that config.json describes"
     layer = re.compile(r'\.\d+\..+\.weight$')
@@ -696,6 +706,7 @@ def _read_files(folder):
     "Tokenizer and model from a folder of transformers' layout"
     _check_files(folder)
     _check_kind(folder)
+    _check_sizes(folder)
     local = dict(local_files_only=True, trust_remote_code=False)
     with _explain_damage(folder), _no_reports():
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
@@ -711,7 +722,11 @@ def read_decoder(
 )->Decoder: # Checked
     "Read tokenizer and model from a folder, or say what is missing or does not fit"
     folder = Path(folder)
-    if (folder/'textgraft.json').exists(): load_folder(folder, 'decoder') # compares checksums
+    if folder.is_dir() and not (folder/MANIFEST).exists(): return _read_and_check(folder, device)
+    return read_folder(folder, 'decoder', lambda kept: _read_and_check(kept.folder, device))
+
+def _read_and_check(folder, device):
+    "The decoder of a folder, after everything about it has been looked at"
     quantized = _gguf_file(folder)
     tokenizer, model = _read_gguf(folder, quantized) if quantized else _read_files(folder)
     _check_numbers(model)

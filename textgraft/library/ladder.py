@@ -10,6 +10,7 @@ __all__ = ['texts_read', 'seconds_of_fit', 'RungResult', 'OutOfTime', 'cross_val
 import time
 import warnings
 from dataclasses import dataclass, field
+from html import escape
 
 from ..classifier import TextClassifier, training_recipe
 from ..corpus import Corpus
@@ -186,7 +187,7 @@ class Ladder:
 
     def _repr_html_(self):
         with pd.option_context('display.max_colwidth', None): html = self._shown().to_html()
-        return f'{html}<p>best by cross-validation: <b>{self.winner.name}</b></p>'
+        return f'{html}<p>best by cross-validation: <b>{escape(self.winner.name)}</b></p>'
 
 # %% ../../nbs/library/ladder.ipynb #76d5988c
 def measure_rung(

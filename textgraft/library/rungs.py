@@ -16,12 +16,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import import_module
+from io import BytesIO
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from zipfile import ZipFile
 
 from .inputs import as_texts, class_names
-from .storage import load_folder, save_folder
+from .storage import load_folder, read_folder, save_folder
 from .word_vectors import DocumentVectors, MeanVectors
 
 import numpy as np
@@ -615,14 +617,23 @@ def load_rung(
 )->TextModel: # As it was saved
     "Bring a pipeline back; a type that nobody trusts is refused by name"
     import skops.io
-    kept = load_folder(folder, 'pipeline')
-    content = (kept.folder/'model.skops').read_bytes()
     allowed = {*OUR_TYPES, *trusted}
-    strange = [name for name in skops.io.get_untrusted_types(data=content) if name not in allowed]
-    if strange:
-        raise ValueError(f'{folder} holds {", ".join(strange)}, which nobody has trusted: if they '
-                         'are yours, load(folder, trusted=[...]) with these names')
-    return TextModel(skops.io.loads(content, trusted=sorted(allowed)), kept.config['name'])
+    def read(kept):
+        content = (kept.folder/'model.skops').read_bytes()
+        _refuse_bomb(content, folder)
+        found = skops.io.get_untrusted_types(data=content)
+        strange = [name for name in found if name not in allowed]
+        if strange:
+            raise ValueError(f'{folder} holds {", ".join(strange)}, which nobody has trusted: if '
+                             'they are yours, load(folder, trusted=[...]) with these names')
+        return TextModel(skops.io.loads(content, trusted=sorted(allowed)), kept.config['name'])
+    return read_folder(folder, 'pipeline', read)
+
+def _refuse_bomb(content, folder):
+    "Arrays of numbers hardly shrink when they are packed; what grows a thousandfold is no model"
+    with ZipFile(BytesIO(content)) as packed: size = sum(each.file_size for each in packed.filelist)
+    if size > 2**28 + 200*len(content):
+        raise ValueError(f'{folder}: model.skops unpacks to far more than its size: refused')
 
 # %% ../../nbs/library/rungs.ipynb #49209d4b
 # Imported when they are wanted: an answer from counted words needs no PyTorch.

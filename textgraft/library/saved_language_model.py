@@ -13,7 +13,12 @@ from threading import RLock
 
 from .encoders import encoder_of
 from .language_models import arrays_of, fill_weights
-from .storage import load_folder, load_weights, save_folder, save_weights
+from textgraft.library.storage import (
+    build_with_weights,
+    read_folder,
+    save_folder,
+    save_weights,
+)
 from .training import own_randomness
 from ..tokenization import Vocab
 
@@ -73,8 +78,9 @@ def load(
     about:dict|None = None, # What it must have been made from; None: anything
 )->SavedLanguageModel: # As it was saved, ready to guess
     "Bring a language model back, or say what is wrong with the folder"
-    kept = load_folder(folder, 'language model', about)
-    words = json.loads((kept.folder/'vocab.json').read_text(encoding='utf-8'))
-    vocab = Vocab.from_config(words)
-    network = language_network(vocab, kept.config)
-    return cls(load_weights(network, kept.folder/'weights.safetensors'), vocab, kept.config)
+    def read(kept):
+        words = json.loads((kept.folder/'vocab.json').read_text(encoding='utf-8'))
+        vocab, weights = Vocab.from_config(words), kept.folder/'weights.safetensors'
+        def build(): return language_network(vocab, kept.config)
+        return cls(build_with_weights(build, kept.config['layers'], weights), vocab, kept.config)
+    return read_folder(folder, 'language model', read, about)

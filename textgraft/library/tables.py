@@ -12,7 +12,7 @@ import io
 import os
 from pathlib import Path
 
-from .files import DAMAGE, Unpacked, other_encoding
+from .files import DAMAGE, Unpacked, other_encoding, unpacked_limit
 
 import pandas as pd
 
@@ -93,6 +93,20 @@ def _read_csv(
         return pd.read_csv(text, sep=sep, dtype=str, keep_default_na=False, na_filter=False)
 
 # %% ../../nbs/library/tables.ipynb #files-read-table
+def _read_parquet(
+    path:Path, # The file
+)->pd.DataFrame: # The types that it holds
+    "Read a parquet file, if it does not grow without end"
+    from pyarrow.parquet import ParquetFile
+    with ParquetFile(path) as file:
+        about = file.metadata
+        groups = [about.row_group(i) for i in range(about.num_row_groups)]
+        n_bytes = sum(group.total_byte_size for group in groups) # unpacked
+        n_cells = about.num_rows*about.num_columns # a cell may take no byte at all
+    if max(n_bytes, n_cells) > unpacked_limit(path):
+        raise ValueError('it unpacks to far more than its size: refused')
+    return pd.read_parquet(path)
+
 def _read_one(
     path:Path, # CSV, TSV or parquet
     columns:tuple, # Names of columns that have to be there
@@ -107,7 +121,7 @@ def _read_one(
                          '.csv.gz. '
                          'Spreadsheets can save as CSV')
     try:
-        if suffix == '.parquet': return pd.read_parquet(path)
+        if suffix == '.parquet': return _read_parquet(path)
         table = _read_csv(path, columns, encoding, sep)
     except UnicodeError: raise ValueError(_undecodable(path, encoding)) from None
     except LookupError: raise ValueError(f'there is no encoding {encoding!r}') from None

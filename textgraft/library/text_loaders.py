@@ -223,7 +223,8 @@ def label_numbers(
     for i, label in enumerate(labels):
         if label not in number:
             raise ValueError(f'{name} text {i} is labelled {label!r}, which is none of {classes}')
-    missing = [label for label in classes if label not in set(labels)]
+    used = set(labels)
+    missing = [label for label in classes if label not in used]
     if missing and name == 'training':
         raise ValueError(f'no training text is labelled {missing}: nothing is learned about them')
     return np.array([number[label] for label in labels])

@@ -14,10 +14,9 @@ import random
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 
 import textgraft
-from .storage import compare, fingerprint, write_whole
+from .storage import check_writable, compare, fingerprint, write_whole
 
 import fastai.callback.schedule  # noqa: F401 (gives a Learner its fit_one_cycle)
 import numpy as np
@@ -82,6 +81,11 @@ def ids_digest(
     return digest.hexdigest()[:12]
 
 # %% ../../nbs/library/training.ipynb #f686b9fd
+def _tokenizer_name(words):
+    "Language and digest of what cuts the texts"
+    tokenizer = getattr(words, 'tokenizer', None)
+    return f'{tokenizer.lang} {fingerprint(tokenizer.config)[:8]}' if tokenizer else 'unknown'
+
 def _about_run(learn, epochs, lr, about):
     "Everything that the result of a run depends on, in a form that JSON can hold"
     train, valid = learn.dls.train, learn.dls.valid
@@ -89,7 +93,7 @@ def _about_run(learn, epochs, lr, about):
     rates = [lr.start, lr.stop] if isinstance(lr, slice) else lr
     found = dict(about or {}, epochs=epochs, lr=rates)
     found |= {'starting weights': weights_digest(learn.model), 'version': textgraft.__version__,
-              'words': fingerprint(getattr(words, 'config', None) or words.tokens)[:12],
+              'words': fingerprint(words.tokens)[:12], 'tokenizer': _tokenizer_name(words),
               'texts': ids_digest(train.dataset), 'texts to measure on': ids_digest(valid.dataset),
               'batch size': train.bs, 'step length': train.seq_len, 'seed': train.seed}
     if train.dataset.targets is not None:
@@ -97,7 +101,8 @@ def _about_run(learn, epochs, lr, about):
     return json.loads(json.dumps(found, default=str)) # as it will be when it comes back from a file
 
 # %% ../../nbs/library/training.ipynb #7235c7e5
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2 # 1 did not know the tokenizer
+_MARK = b'"textgraft": "checkpoint"'
 
 def write_checkpoint(
     file:Path, # Where; what is there is replaced once the new file is whole
@@ -113,27 +118,29 @@ def write_checkpoint(
         with open(part, 'wb') as opened:
             opened.write(json.dumps(head).encode() + b'\n')
             opened.write(body)
-    return write_whole(file, write)
+    return write_whole(file, write, mark=_MARK)
 
 # %% ../../nbs/library/training.ipynb #caba1508
 def read_checkpoint(
     file:Path, # What `write_checkpoint` wrote
 )->dict: # Its content
     "Read tensors, numbers and strings; another kind of file, or a damaged one, is refused"
-    line, _, body = Path(file).expanduser().read_bytes().partition(b'\n')
-    again = 'delete it to start again'
+    file, again = Path(file).expanduser(), 'delete it to start again'
+    if file.is_dir(): raise ValueError(f'{file} is a folder and no checkpoint: move it')
+    line, _, body = file.read_bytes().partition(b'\n')
     try:
         head = json.loads(line)
         version, sha256 = head['format'], head['sha256']
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError(f'{file} is not a whole checkpoint of this package: {again}') from None
+    if _MARK not in line: raise ValueError(f'{file} is no checkpoint of this package: {again}')
     if version != CHECKPOINT_FORMAT:
         expected = f'this version reads {CHECKPOINT_FORMAT}'
         raise ValueError(f'{file} has format {version}, {expected}: {again}')
     if hashlib.sha256(body).hexdigest() != sha256:
         raise ValueError(f'{file} is not a whole checkpoint, its checksum is another: {again}')
     try: return torch.load(io.BytesIO(body), map_location='cpu', weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError) as error:
+    except Exception as error: # whatever a pickle that somebody made up may lead to
         raise ValueError(f'{file} is no checkpoint: {str(error)[:80]}. {again}') from None
 
 # %% ../../nbs/library/training.ipynb #ae921b25
@@ -174,9 +181,9 @@ class Finite(Callback):
         self.trouble = f'in epoch {self.epoch + 1}, step {self.iter + 1}, {what}'
         raise CancelFitException()
 
-    def explain(self, lr, file):
-        there = file and file.exists()
-        left = f'the last good checkpoint is {file}' if there else 'no checkpoint was written'
+    def explain(self, lr, *files):
+        good = [file for file in files if file and file.exists()]
+        left = f'the last good checkpoint is {good[0]}' if good else 'no checkpoint was written'
         return f'training went wrong {self.trouble}; {left}. Try a lower rate than lr={lr}'
 
 # %% ../../nbs/library/training.ipynb #5a7571d9
@@ -188,6 +195,8 @@ def resume(
     "Bring weights, optimizer, random state and loader back to where the file was written"
     if not Path(file).exists(): return []
     saved = read_checkpoint(file)
+    lost = {'about', 'figures', 'model', 'hypers', 'state', 'loader', 'rng'} - saved.keys()
+    if lost: raise ValueError(f'{file} lacks {", ".join(sorted(lost))}: delete it to start again')
     compare(saved['about'], about, file)
     learn.model.load_state_dict(saved['model'])
     learn.model.to(learn.dls.device)
@@ -209,10 +218,11 @@ def fit_resumable(
     lr:float|slice, # Highest learning rate; a slice: of the lowest and of the highest layer group
     file:Path|None = None, # Where the checkpoint is; None: keep none
     about:dict|None = None, # What else the run depends on: dropout, kind of loss ...
+    earlier:Path|None = None, # Checkpoint of the step before, to be named if this one fails
 )->Learner: # The same learner, trained; its recorder holds the figures of all epochs
     "One-cycle training that goes on from its checkpoint, and stops at a loss that is no number"
     if epochs < 1: raise ValueError(f'epochs={epochs}: at least one is needed')
-    file = Path(file).expanduser() if file else None
+    file = check_writable(file) if file else None
     with own_randomness(learn.dls.train.seed):
         run = _about_run(learn, epochs, lr, about) if file else {}
         past = resume(learn, file, run) if file else []
@@ -221,7 +231,7 @@ def fit_resumable(
             checkpoint = [Checkpoint(file, run, past)] if file else []
             learn.fit_one_cycle(epochs, lr, start_epoch=done, cbs=[finite, *checkpoint])
             new = list(learn.recorder.values[done:])
-    if finite.trouble: raise ValueError(finite.explain(lr, file))
+    if finite.trouble: raise ValueError(finite.explain(lr, file, earlier))
     learn.recorder.values = past + new
     return learn
 
@@ -235,11 +245,13 @@ def fit_plan(
     "Thaw and train, step by step, from the checkpoints if there are any"
     epochs = [step['epochs'] for step in plan]
     if min(epochs, default=0) < 1: raise ValueError(f'epochs={epochs}: each step needs one')
+    earlier = None
     for number, step in enumerate(plan):
         learn.freeze_to(step['first'])
         name = step.get('name', f'step-{number}')
         rates = slice(step.get('lr_low', step['lr']), step['lr'])
         about_step = dict(about or {}, step=name, first=step['first'])
-        file = Path(folder)/f'{name}.pt' if folder else None
-        fit_resumable(learn, step['epochs'], rates, file, about_step)
+        file = Path(folder).expanduser()/f'{name}.pt' if folder else None
+        fit_resumable(learn, step['epochs'], rates, file, about_step, earlier)
+        earlier = file
     return learn
