@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RUNGS', 'OUR_TYPES', 'word_pattern', 'WordCounts', 'known_shares', 'CharacterCounts', 'OneAgainstRest',
            'log_count_ratio', 'Given', 'larger_class', 'tfidf_words', 'tfidf_characters', 'nb_pairs', 'tfidf_svd',
-           'from_scratch', 'ulmfit', 'TextModel', 'load_rung', 'load', 'as_model']
+           'from_scratch', 'ulmfit', 'TextModel', 'load_rung', 'decoder_no_label', 'decoder_states', 'load', 'as_model']
 
 # %% ../../nbs/library/rungs.ipynb #8684aa02
 import re
@@ -20,6 +20,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from .inputs import as_texts, class_names
+from .smollm import smollm_folder
 from .storage import load_folder, save_folder
 
 import numpy as np
@@ -34,7 +35,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import Normalizer
+from sklearn.preprocessing import Normalizer, StandardScaler
 
 # %% ../../nbs/library/rungs.ipynb #11b0a002
 _ALONE = '\u0e01-\u0fff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff'
@@ -415,6 +416,22 @@ def load_rung(
         raise ValueError(f'{folder} holds {", ".join(strange)}, which nobody has trusted: if they '
                          'are yours, load(folder, trusted=[...]) with these names')
     return TextModel(skops.io.loads(content, trusted=sorted(allowed)), kept.config['name'])
+
+# %% ../../nbs/library/rungs.ipynb #7d30c002
+def decoder_no_label(given:Given):
+    "Which class's name a decoder expects after a text; labels are not read"
+    from textgraft.library.decoder_rungs import ByWords
+    return ByWords()
+
+def decoder_states(given:Given)->Pipeline:
+    "What a decoder has in mind at the end of a text, and a logistic regression"
+    from textgraft.library.decoder_rungs import DecoderStates
+    regression = LogisticRegression(C=.01, max_iter=1000)
+    return make_pipeline(DecoderStates(), StandardScaler(), regression)
+
+OUR_TYPES += ['textgraft.library.decoder_rungs.' + name for name in ('ByWords', 'DecoderStates')]
+if smollm_folder().exists():
+    RUNGS |= {'decoder, no label': decoder_no_label, 'decoder states': decoder_states}
 
 # %% ../../nbs/library/rungs.ipynb #49209d4b
 # Imported when they are wanted: an answer from counted words needs no PyTorch.
