@@ -45,10 +45,8 @@ from huggingface_hub.errors import (
 )
 from IPython.display import HTML
 from tokenizers.pre_tokenizers import ByteLevel
-from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
@@ -261,11 +259,16 @@ def row_bits(self:Decoder,
     rows:list[list[int]], # Ids; all but the last of a row must fit into the context
 )->list[np.ndarray]: # For each row the bits of its second id, its third ...
     "How surprising each id is after those before it"
-    bits = [None]*len(rows)
-    for part, ids, mask in self.batches(rows):
-        scores = self.logits(ids[:, :-1], mask[:, :-1]).transpose(1, 2)
-        nats = cross_entropy(scores, ids[:, 1:], reduction='none').cpu().numpy()
-        for i, row in zip(part, nats): bits[i] = row[:len(rows[i])-1]/np.log(2)
+    bits, same = [None]*len(rows), {}
+    for i, row in enumerate(rows): same.setdefault(tuple(row[:-1]), []).append(i)
+    before = list(same) # rows that differ in their last id only are read once
+    for part, ids, mask in self.batches(before):
+        costs = self.logits(ids, mask).log_softmax(-1)/-np.log(2)
+        for place, each in zip(part, costs):
+            for i in same[before[place]]:
+                following = torch.tensor(rows[i][1:], device=each.device)
+                places = torch.arange(len(following), device=each.device)
+                bits[i] = each[places, following].cpu().numpy()
     return bits
 
 # %% ../../nbs/library/decoders.ipynb #9d5e0a12
@@ -325,6 +328,21 @@ def features(self:Decoder,
         states = out.last_hidden_state[torch.arange(len(ids)), last]
         found[part] = states.float().cpu().numpy()
     return found
+
+# %% ../../nbs/library/decoders.ipynb #9d5e0b09
+@patch
+@torch.inference_mode()
+def attention(self:Decoder,
+    text:str, # A short one; it is read as it stands
+)->torch.Tensor: # Blocks x heads x tokens x tokens; a row sums to one
+    "How much each token looks at each, in each head"
+    ids = torch.tensor([self.ids(as_texts([text], 'text'))[0]], device=self.model.device)
+    usual = self.model.config._attn_implementation
+    with self.lock:
+        self.model.set_attn_implementation('eager')
+        try: out = self.model(input_ids=ids, output_attentions=True, use_cache=False)
+        finally: self.model.set_attn_implementation(usual)
+    return torch.stack(out.attentions)[:, 0].float().cpu()
 
 # %% ../../nbs/library/decoders.ipynb #9d5e0a14
 class Draw(LogitsProcessor):
@@ -695,8 +713,9 @@ def _read_gguf(folder, name):
     source = dict(gguf_file=name, local_files_only=True)
     with _explain_damage(folder), _no_reports():
         tokenizer = AutoTokenizer.from_pretrained(folder, **source)
-        config = AutoConfig.from_pretrained(folder, **source)
         quantized = AutoModelForCausalLM.from_pretrained(folder, **source)
+        config = quantized.config # reading the file once more would take half a minute
+        if hasattr(config, 'quantization_config'): del config.quantization_config
         model = AutoModelForCausalLM.from_config(config)
         model.load_state_dict(quantized.state_dict())
     return tokenizer, model

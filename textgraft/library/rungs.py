@@ -6,7 +6,8 @@
 __all__ = ['VECTORS_C', 'RUNGS', 'OPTIONAL', 'OUR_TYPES', 'word_pattern', 'WordCounts', 'known_shares', 'CharacterCounts',
            'OneAgainstRest', 'log_count_ratio', 'Given', 'larger_class', 'tfidf_words', 'tfidf_characters', 'nb_pairs',
            'tfidf_svd', 'mean_vectors', 'document_vectors', 'SelfTraining', 'self_training', 'BothDirections',
-           'from_scratch', 'ulmfit', 'ulmfit_backwards', 'ulmfit_both', 'TextModel', 'load_rung', 'load', 'as_model']
+           'from_scratch', 'ulmfit', 'ulmfit_backwards', 'ulmfit_both', 'TextModel', 'load_rung', 'decoder_no_label',
+           'decoder_states', 'load', 'as_model']
 
 # %% ../../nbs/library/rungs.ipynb #8684aa02
 import re
@@ -23,6 +24,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from .inputs import as_texts, class_names
+from .smollm import smollm_folder
 from .storage import load_folder, read_folder, save_folder
 from .word_vectors import DocumentVectors, MeanVectors
 
@@ -634,6 +636,23 @@ def _refuse_bomb(content, folder):
     with ZipFile(BytesIO(content)) as packed: size = sum(each.file_size for each in packed.filelist)
     if size > 2**28 + 200*len(content):
         raise ValueError(f'{folder}: model.skops unpacks to far more than its size: refused')
+
+# %% ../../nbs/library/rungs.ipynb #7d30c002
+def decoder_no_label(given:Given):
+    "Which class's name a decoder expects after a text; labels are not read"
+    from textgraft.library.decoder_rungs import ByWords
+    return ByWords()
+
+def decoder_states(given:Given)->Pipeline:
+    "What a decoder has in mind at the end of a text, and a logistic regression"
+    from textgraft.library.decoder_rungs import DecoderStates
+    regression = LogisticRegression(C=.01, max_iter=1000)
+    return make_pipeline(DecoderStates(), StandardScaler(), regression)
+
+OUR_TYPES += ['textgraft.library.decoder_rungs.' + name for name in ('ByWords', 'DecoderStates')]
+if smollm_folder().exists():
+    RUNGS |= {'decoder, no label': decoder_no_label, 'decoder states': decoder_states}
+    OPTIONAL |= {'decoder, no label', 'decoder states'} # they read slowly without a GPU
 
 # %% ../../nbs/library/rungs.ipynb #49209d4b
 # Imported when they are wanted: an answer from counted words needs no PyTorch.
