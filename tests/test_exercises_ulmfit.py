@@ -211,4 +211,4 @@ def test_the_same_words_in_another_order_are_another_vocabulary():
 def test_answers_of_another_type_get_a_sentence(answer):
     checks = [CHECKS[name] for name in ('my_rates', 'my_pool', 'my_n', 'my_pairs')]
     for check in checks: assert check(answer).startswith('wrong: expected')
-    assert check_labels(answer, chapter_4()['corpus'], None, 5).startswith('wrong: expected')
+    assert check_labels(answer, chapter_4()['corpus'], None, 20).startswith('wrong: expected')

@@ -786,7 +786,6 @@ def test_every_change_is_seen(tmp_path, capsys):
     for place in (
         0,
         7,
-        9,
         200,
         raw.index(b'film'),
         raw.index(b'"en'),
@@ -805,6 +804,12 @@ def test_every_change_is_seen(tmp_path, capsys):
             'film',
             'xxunk',
         ]
+    not_ours = bytearray(raw)
+    not_ours[9] ^= 0x55 # nothing says any more that the file is ours
+    path.unlink()
+    path.write_bytes(not_ours)
+    with pytest.raises(FileExistsError, match='train.ids'): again(texts)
+    path.write_bytes(raw)
     assert read_ids(path).ids.dtype == np.uint16 and fingerprint(
         texts, Tokenizer(), []
     ) != fingerprint(texts[::-1], Tokenizer(), [])

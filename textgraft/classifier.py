@@ -119,7 +119,7 @@ def _steps(plan, layers, epochs, lr):
 
 # %% ../nbs/04_classifier.ipynb #93ae6c44
 LARGE = 600 # numbers in a hidden state: a language model for a GPU
-WELL_READ = 10_000 # texts: a small language model that has read as many knows what a probe can find
+WELL_READ = 5_000 # texts: a small language model that has read as many knows what a probe can find
 
 def training_recipe(
     n_labels:int, # Labelled texts

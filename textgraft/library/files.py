@@ -113,7 +113,10 @@ class Unpacked(io.RawIOBase):
     def readable(self): return True
 
     def readinto(self, buffer):
-        content = self.content.read(len(buffer))
+        try: content = self.content.read(len(buffer))
+        except OSError as error: # the disk's own errors have a number, gzip's and bzip2's have none
+            if error.errno is not None: raise
+            raise EOFError(str(error)) from error
         self.left -= len(content)
         if self.is_packed and self.left < 0:
             raise ValueError(f'{self.path} unpacks to far more than its size: refused. If that is '
