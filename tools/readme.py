@@ -14,7 +14,6 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT/'results/course-small.json'
-LADDER = ROOT/'results/ladder-small.json'
 TWO_CORES = ROOT/'results/two-cores.json'
 COLAB = ROOT/'results/colab.json'
 NOTICE = '<!-- Written by tools/readme.py from nbs/index.ipynb: edit that notebook, ' \
@@ -88,7 +87,6 @@ def on_colab(record):
 
 # What stands in nbs/index.ipynb for a table or a paragraph: the record, and how it is told.
 MARKS = {
-    'ladder': (LADDER, partial(ladder, file=LADDER.name)),
     'two-cores': (TWO_CORES, partial(ladder, file=TWO_CORES.name)),
     'colab': (COLAB, on_colab),
 }
