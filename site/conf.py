@@ -32,7 +32,8 @@ mathjax3_config = {'options': {'enableMenu': False}}
 
 default_role = 'literal' # docstrings are Markdown: `name` is code
 nitpicky = True
-nitpick_ignore_regex = [('py:.*', rf'(?!{cfg["lib_name"]}\.).*')] # others' names have no page here
+# Others' names have no page here, nor have private ones.
+nitpick_ignore_regex = [('py:.*', rf'(?!{cfg["lib_name"]}\.).*'), ('py:.*', r'.*\._\w+')]
 autosummary_generate = False
 autodoc_inherit_docstrings = False # what others say about their classes refers to their pages
 autodoc_default_options = {'members': True, 'member-order': 'bysource', 'no-value': True}
