@@ -274,10 +274,14 @@ def _queues(
     paths:list[Path], # The notebooks
 )->list[list[Path]]: # The longest queue first
     "Chapters in queues: one that takes up what another has saved stands behind it"
-    queues = {path.stem: [path] for path in paths}
+    queues = [[path] for path in paths] # two notebooks may have the same name
     for after, before in _TAKES_UP.items():
-        if after in queues and before in queues: queues[before] += queues.pop(after)
-    return sorted(queues.values(), key=len, reverse=True)
+        first = next((queue for queue in queues if queue[0].stem == before), None)
+        second = next((queue for queue in queues if queue[0].stem == after), None)
+        if first and second:
+            queues.remove(second)
+            first += second
+    return sorted(queues, key=len, reverse=True)
 
 # %% ../../nbs/course/runner.ipynb #90a9bc3c
 async def _stop(
