@@ -1607,6 +1607,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'textgraft/tokenization.py'),
                                         'textgraft.tokenization.Vocab.__init__': ( 'tokenization.html#vocab.__init__',
                                                                                    'textgraft/tokenization.py'),
+                                        'textgraft.tokenization.Vocab.__iter__': ( 'tokenization.html#vocab.__iter__',
+                                                                                   'textgraft/tokenization.py'),
                                         'textgraft.tokenization.Vocab.__len__': ( 'tokenization.html#vocab.__len__',
                                                                                   'textgraft/tokenization.py'),
                                         'textgraft.tokenization.Vocab.__repr__': ( 'tokenization.html#vocab.__repr__',

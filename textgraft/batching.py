@@ -173,16 +173,16 @@ class ClassifierLoader(TextLoader):
 def draw(
     self:ClassifierLoader,
 )->list[np.ndarray]: # The texts of each batch
-    "Sorted; for training in pools of 50 batches that are shuffled, the widest batch first"
+    "Sorted; for training in buckets of 50 batches that are shuffled, the widest batch first"
     lens, n = self.dataset.lens, len(self.dataset)
     widths = -(-lens // self.seq_len) * self.seq_len
     if not self.shuffle or n == 0:
         return cut_batches(np.argsort(-lens, kind='stable'), widths, self.bs, self.max_tokens)
     rng = self.epoch_rng()
-    pools = np.array_split(rng.permutation(n), -(-n // (50 * self.bs)))
-    pools = [pool[np.argsort(-lens[pool], kind='stable')] for pool in pools]
+    buckets = np.array_split(rng.permutation(n), -(-n // (50 * self.bs)))
+    buckets = [bucket[np.argsort(-lens[bucket], kind='stable')] for bucket in buckets]
     batches = []
-    for pool in pools: batches += cut_batches(pool, widths, self.bs, self.max_tokens)
+    for bucket in buckets: batches += cut_batches(bucket, widths, self.bs, self.max_tokens)
     widest = int(np.argmax([lens[batch[0]] for batch in batches]))
     first = batches.pop(widest)
     return [first, *(batches[i] for i in rng.permutation(len(batches)))]

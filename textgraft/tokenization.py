@@ -233,6 +233,7 @@ class Vocab:
         if not isinstance(other, Vocab): return NotImplemented
         return self.tokens == other.tokens and self.tokenizer == other.tokenizer
     def __hash__(self): return hash(tuple(self.tokens))
+    def __iter__(self): return iter(self.tokens)
     def __contains__(self, token): return token in self.ids
     def __getitem__(self, token): return self.ids.get(token, 0)
     def __repr__(self):
