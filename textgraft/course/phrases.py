@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SENTIMENT', 'GENRES', 'FACTS', 'PATTERNS', 'TOWNS', 'CRAFTS', 'INSTRUMENTS', 'ARTICLES', 'PLACES', 'items', 'sides',
-           'without', 'genre', 'tied']
+           'without', 'genre']
 
 # %% ../../nbs/course/phrases.ipynb #0f19c9b4
 def items(
@@ -515,7 +515,7 @@ really really really
 ''')]
 
 # %% ../../nbs/course/phrases.ipynb #facts-tied
-def tied(
+def _tied(
     names:str, # What the entries of a line are called
     text:str, # A line for each thing, with bars between its entries
 )->list[dict]: # One dict for each line
@@ -523,7 +523,7 @@ def tied(
     rows = [items(line, '|') for line in items(text)]
     return [dict(zip(names.split(), row, strict=True)) for row in rows]
 
-TOWNS = tied('town country river isle industry', '''
+TOWNS = _tied('town country river isle industry', '''
 Karsk | Poland | Vela | Bruma | glass making
 Orsa | Sweden | Dalen | Holmö | paper
 Lindholm | Germany | Aller | Nordmarsch | printing
@@ -539,7 +539,7 @@ Saint-Rémy | France | Ouvre | Belle-Anse | wine growing
 Porto Alto | Portugal | Sado | Ilha Verde | fishing
 Las Peñas | Chile | Maule | Isla Blanca | mining
 ''')
-CRAFTS = tied('craft product material tool', '''
+CRAFTS = _tied('craft product material tool', '''
 baker | bread and cakes | flour and butter | an oven and a long shovel
 clockmaker | clocks and watches | brass and steel | fine files and a magnifying glass
 tailor | coats and gowns | wool, linen and silk | needles, chalk and scissors
@@ -553,7 +553,7 @@ shoemaker | shoes and boots | leather | an awl and a hammer
 bookbinder | books | paper, thread and leather | a press and a knife
 basket maker | baskets and chairs | willow | a knife and an awl
 ''')
-INSTRUMENTS = tied('instrument parts played', '''
+INSTRUMENTS = _tied('instrument parts played', '''
 piano | strings and hammers | with both hands on a row of keys
 viola | four strings and a bow | under the chin
 cello | four strings and a bow | between the knees

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ENOUGH_FOR_VECTORS', 'split_texts', 'network_sizes', 'reading_plan', 'tokens_per_second', 'start_from_vectors',
-           'within_time', 'read_words', 'wikitext_parts', 'arrays_of', 'fill_weights', 'plot_rates', 'plot_perplexity']
+           'within_time', 'wikitext_parts', 'arrays_of', 'fill_weights', 'plot_rates']
 
 # %% ../../nbs/library/language_models.ipynb #cbd867f8
 import time
@@ -135,7 +135,7 @@ class _WordsOnly(Unpickler):
     "Reads lists of strings, and refuses whatever could run code"
     def find_class(self, module, name): raise UnpicklingError(f'it asks for {module}.{name}')
 
-def read_words(
+def _read_words(
     file:Path, # A pickled list of strings
 )->list[str]: # The strings
     "Read a pickled vocabulary without running anything in it"
@@ -158,7 +158,7 @@ def wikitext_parts(
     files = {end: sorted(folder.glob(f'*{end}')) for end in ('.pkl', '.pth')}
     for end, found in files.items():
         if not found: raise FileNotFoundError(f'{folder} holds no {end} file')
-    words = read_words(files['.pkl'][0])
+    words = _read_words(files['.pkl'][0])
     weights = clean_raw_keys(torch.load(files['.pth'][0], map_location='cpu', weights_only=True))
     layers = [w for name, w in weights.items() if name.endswith('weight_hh_l0_raw')]
     emb = weights['0.encoder.weight'].shape[1]
@@ -200,7 +200,7 @@ def plot_rates(
     return figure
 
 # %% ../../nbs/library/language_models.ipynb #08b1b1da
-def plot_perplexity(
+def _plot_perplexity(
     curves:dict[str,list[float]], # Perplexity after each epoch, by name
     marks:dict[str,float], # Baselines, by name
 )->Figure: # One line per curve, one dashed line per baseline
