@@ -48,3 +48,16 @@ def test_praise_is_told_from_complaint_without_a_label(real_decoder):
     cost = real_decoder.score(texts, [' It was terrible.', ' It was excellent.'])
     praise, complaint, nothing = cost[:, 0] - cost[:, 1]
     assert praise > nothing > complaint
+
+
+def test_chat(real_decoder, tmp_path):
+    "The maker's template makes a prompt of a question; it is saved with the model"
+    again = load_decoder(real_decoder.save(tmp_path/'copy'))
+    question = [{'role': 'user', 'content': 'What is the capital of France?'}]
+    for decoder in (real_decoder, again):
+        asked = decoder.tokenizer.apply_chat_template(question, tokenize=False,
+            add_generation_prompt=True)
+        ids = decoder.generate_ids(asked, max_new_tokens=20)[0]
+        answer = decoder.new_text([], ids)
+        assert 'Paris' in answer and not answer.startswith(' '), answer
+    assert decoder.generate(asked, max_new_tokens=20).startswith(asked + answer)

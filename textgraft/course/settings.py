@@ -42,7 +42,7 @@ class ClassifierSettings:
 @dataclass(frozen=True)
 class GPT2Settings:
     "The decoder of a run"
-    name:str|None # Published GPT-2 to load; None: train the small one below
+    name:str|None # Published decoder beside the small one below; None: `smollm2`
     layers:int # Blocks, one after another
     width:int # Numbers that stand for one token
     heads:int # Attention heads in a layer
@@ -97,8 +97,7 @@ FULL = Settings(
     min_freq=3, max_vocab=60000,
     lm=LMSettings(emb=400, hidden=1152, layers=3, drop=.3, bs=128, seq_len=80, epochs=10, lr=2e-3),
     clas=ClassifierSettings(drop=.5, bs=64, epochs=1, lr=2e-2, max_len=1440),
-    gpt2=GPT2Settings(name='gpt2', layers=12, width=768, heads=12, vocab=50257, context=1024,
-                      steps=0))
+    gpt2=replace(SMALL.gpt2, name='gpt2'))
 
 # %% ../../nbs/course/settings.ipynb #230c69fd
 SIZES = {s.name: s for s in [SMALL, CPU, FULL]}

@@ -853,16 +853,19 @@ def plot_next_tokens(
 
 # %% ../../nbs/library/decoders.ipynb #9d5e0b04
 def plot_attention(
-    weights:torch.Tensor, # Tokens x tokens: how much each row looks at each column
+    heads:dict[str,torch.Tensor], # Title -> tokens x tokens: how much each row looks at each column
     tokens:list[str], # Their spelling
-)->plt.Figure: # One square per pair of tokens, the darker the more it looks there
-    "A picture of one attention head"
-    places = range(len(tokens))
-    fig, ax = plt.subplots(figsize=(3.8, 3.6), dpi=80, layout='constrained')
-    ax.imshow(weights, cmap='Blues', vmin=0, vmax=1)
-    ax.set_xticks(places, tokens, rotation=90)
-    ax.set_yticks(places, tokens)
-    ax.set(xlabel='is looked at', ylabel='looks back')
+)->plt.Figure: # For each head a cell per pair of tokens, the darker the more it looks there
+    "Pictures of attention heads, side by side"
+    places, width = range(len(tokens)), 0.8 + 2.2*len(heads)
+    fig, axes = plt.subplots(1, len(heads), figsize=(width, 3), dpi=80, sharey=True,
+        squeeze=False, layout='constrained')
+    for ax, (title, weights) in zip(axes[0], heads.items()):
+        ax.imshow(weights, cmap='Blues', vmin=0, vmax=1)
+        ax.set_xticks(places, tokens, rotation=90)
+        ax.set_yticks(places, tokens)
+        ax.set(title=title, xlabel='is looked at')
+    axes[0, 0].set_ylabel('looks back')
     plt.close(fig)
     return fig
 
