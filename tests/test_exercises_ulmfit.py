@@ -107,6 +107,14 @@ def test_solutions_of_chapter_3():
     assert np.isclose(perplexity(given['lm'], [text], bs=1), by_hand, rtol=1e-3)
 
 
+def test_a_language_model_of_the_chapters_own_class_is_taken():
+    "In chapter 3 the class stands in the notebook, not in the package"
+    given = chapter_3()
+    own = type('LanguageModel', (), {})()
+    vars(own).update(vars(solutions('03_lm_finetune', **given)['my_start']))
+    assert head_start(own) == 'passed'
+
+
 def test_solutions_of_chapter_4():
     given = chapter_4()
     found = solutions('04_classifier', **given)

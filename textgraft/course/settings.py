@@ -81,7 +81,7 @@ SMALL = Settings(
     name='small', train=2000, test=1000, unlabelled=4000, labels=100, seeds=3,
     min_freq=3, max_vocab=60000,
     lm=LMSettings(emb=64, hidden=64, layers=2, drop=.05, bs=32, seq_len=40,
-                  general_epochs=8, epochs=1, lr=2e-2, pretrained=False),
+                  general_epochs=4, epochs=1, lr=2e-2, pretrained=False),
     clas=ClassifierSettings(drop=.5, bs=50, epochs=4, lr=4e-2, max_len=400),
     gpt2=GPT2Settings(name=None, layers=2, width=64, heads=4, vocab=2048, context=64, steps=600))
 
