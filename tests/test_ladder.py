@@ -52,6 +52,15 @@ def test_what_cannot_end_in_time_is_left_out_and_said():
     assert measured.winner.name == 'plain' and 'left out' in str(measured)
 
 
+def test_a_language_model_without_time_to_read_is_left_out():
+    def late(given):
+        time.sleep(.3)
+        return Waits(0.)
+    rungs = {'plain': waits(0.), 'late': late, 'ULMFiT': RUNGS['ULMFiT']}
+    measured = ladder(REVIEWS, rungs, minutes=.2/60, progress=False)
+    assert measured.results[2].note.startswith('left out: ') and measured.winner.name == 'plain'
+
+
 def test_an_interrupt_is_not_taken_for_a_failed_rung():
     def interrupted(given): raise KeyboardInterrupt
     with pytest.raises(KeyboardInterrupt): ladder(REVIEWS, {'x': interrupted}, progress=False)

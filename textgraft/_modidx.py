@@ -874,8 +874,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'textgraft/library/ladder.py'),
                                           'textgraft.library.ladder.Ladder.table': ( 'library/ladder.html#ladder.table',
                                                                                      'textgraft/library/ladder.py'),
-                                          'textgraft.library.ladder.OutOfTime': ( 'library/ladder.html#outoftime',
-                                                                                  'textgraft/library/ladder.py'),
                                           'textgraft.library.ladder.RungResult': ( 'library/ladder.html#rungresult',
                                                                                    'textgraft/library/ladder.py'),
                                           'textgraft.library.ladder.RungResult.accuracy': ( 'library/ladder.html#rungresult.accuracy',
