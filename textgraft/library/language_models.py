@@ -121,7 +121,7 @@ def within_time(
     passes = plan['epochs'] + plan['frozen_epochs']
     can_read = .9*speed*seconds # measuring takes time, too
     possible = int(can_read // sum(map(len, texts)))
-    if possible < 1 and can_read < 1_000:
+    if possible < 1 and can_read < 200:
         raise TimeoutError('there is no time left to read: give more minutes, or fewer texts')
     if passes <= possible: return texts, plan
     fewer = dict(plan, epochs=max(1, possible - plan['frozen_epochs']))
