@@ -80,7 +80,7 @@ def main(argv=None):
     for name in ('smollm2', 'gpt2'):
         try: load_decoder(name)
         except (FileNotFoundError, ConnectionError) as error:
-            figures['missing'] = {name: type(error).__name__}
+            figures.setdefault('missing', {})[name] = type(error).__name__
             print(error)
         else: decoders.append(name)
     for corpus_name, corpus in corpora.items():

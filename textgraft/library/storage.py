@@ -196,10 +196,11 @@ def _put(part, path):
         with suppress(FileNotFoundError): path.rename(_beside(path, '.old'))
 
 def _write(write, part, path):
-    "Call `write`; a full disk is reported with the name of the file that was wanted"
+    "Call `write`; what the disk refuses is reported with the name of what was wanted"
     try: write(part)
     except OSError as error:
-        if error.errno and error.filename is None: error.filename = str(path)
+        ours = error.filename is None or str(error.filename).startswith(str(part))
+        if error.errno and ours: error.filename = str(path)
         raise
     except (RuntimeError, SafetensorError) as error:
         # torch.save and safetensors report a full disk in words of their own
