@@ -1,22 +1,30 @@
-"""GPT-2 small's size with random weights: what a token costs, four ways.
+"""What a token costs: GPT-2 small's size with random weights, and a published model in its place.
 
-    python -m bench.gpt2 [--new 40] [--prompts 6 200] [--repeat 5] [--threads N] [--no-record]
+    python -m bench.gpt2 [--model smollm2] [--new 40 200] [--batch 1 8] [--repeat 3] [--no-record]
 
 naive       reads everything again for each token, as the original lesson's code would in a loop
-cached      keeps keys and values: the loop of chapter 5
+            (one prompt, up to 40 new tokens)
+cached      keeps keys and values: the loop of chapter 5 (one prompt)
 ours        `Decoder.generate_ids`, which checks its arguments, pads, masks and calls
-generate()  transformers, called directly
+int8        the same, with weights of eight bits (`load_decoder(..., int8=True)`)
+generate()  transformers in single precision, called directly
 
-All four choose the same tokens, which is checked. The ways take turns, so that a busy machine slows
-them all alike; ours is compared with generate() round by round (above 1: faster).
+All but int8 choose the same tokens, which is checked; int8 is judged by its perplexity on generated
+reviews. The ways take turns, so that a busy machine slows them all alike, and are compared with
+generate() round by round (above 1: faster). `limit` is how many steps a second the memory allows,
+as fast as it can be read here: each step reads all weights.
 """
 import argparse
+import copy
 import statistics
 import time
 
 from bench.record import record
-from textgraft.gpt2 import byte_letters, greedy_cached, greedy_naive
+from textgraft.course.reviews import load_corpus
+from textgraft.course.settings import SMALL
+from textgraft.gpt2 import byte_letters, greedy_cached, greedy_naive, load_decoder
 from textgraft.library.decoders import Decoder
+from textgraft.library.int8 import to_int8
 
 import torch
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
@@ -32,20 +40,27 @@ def gpt2_small(seed=42):
     return Decoder(GPT2Tokenizer(vocab=vocab, merges=[]), GPT2LMHeadModel(config))
 
 
-def ways(gpt2, prompt, new):
-    "Four functions that return the same new tokens"
-    ids = gpt2.tokenizer.encode(prompt)
-    end = gpt2.ends[0]
-    config = GenerationConfig(max_new_tokens=new, do_sample=False, pad_token_id=end,
-        eos_token_id=end)
-    mask = torch.ones(1, len(ids), dtype=torch.long)
-    batch = dict(input_ids=torch.tensor([ids]), attention_mask=mask, generation_config=config)
-    return {
-        'naive': lambda: list(greedy_naive(gpt2.model, ids, new)),
-        'cached': lambda: list(greedy_cached(gpt2.model, ids, new)),
-        'ours': lambda: gpt2.generate_ids(prompt, max_new_tokens=new)[0],
-        'generate()': lambda: gpt2.model.generate(**batch)[0, len(ids):].tolist(),
+def in_int8(decoder):
+    "The same decoder with weights of eight bits"
+    return Decoder(decoder.tokenizer, to_int8(copy.deepcopy(decoder.model)))
+
+
+def ways(decoder, quick, prompt, new, n_prompts):
+    "Functions that return the new tokens of the first prompt"
+    ids = decoder.encode(prompt)['input_ids'].repeat(n_prompts, 1)
+    config = GenerationConfig(max_new_tokens=new, do_sample=False,
+        pad_token_id=decoder.ends[0], eos_token_id=decoder.ends)
+    batch = dict(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config)
+    row, prompts, n = ids[0].tolist(), [prompt]*n_prompts, ids.shape[1]
+    found = {
+        'ours': lambda: decoder.generate_ids(prompts, max_new_tokens=new)[0],
+        'int8': lambda: quick.generate_ids(prompts, max_new_tokens=new)[0],
+        'generate()': lambda: decoder.model.generate(**batch)[0, n:].tolist(),
     }
+    if n_prompts == 1: found['cached'] = lambda: list(greedy_cached(decoder.model, row, new))
+    if n_prompts == 1 and new <= 40:
+        found['naive'] = lambda: list(greedy_naive(decoder.model, row, new))
+    return found
 
 
 def measure(functions, repeat):
@@ -59,46 +74,70 @@ def measure(functions, repeat):
     return seconds, returned
 
 
+def bandwidth(n_bytes=400_000_000):
+    "Bytes that are read in a second, at best of five"
+    numbers, seconds = torch.ones(n_bytes//4), []
+    for _ in range(5):
+        start = time.perf_counter()
+        numbers.sum()
+        seconds.append(time.perf_counter() - start)
+    return n_bytes/min(seconds)
+
+
 def parsed(argv):
     "The arguments of the command line"
     parser = argparse.ArgumentParser(description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--new', type=int, default=40, help='new tokens')
-    parser.add_argument('--prompts', type=int, nargs='+', default=[6, 200], help='their lengths')
-    parser.add_argument('--repeat', type=int, default=5)
+    parser.add_argument('--model', help='for load_decoder; without: random weights')
+    parser.add_argument('--new', type=int, nargs='+', default=[40, 200], help='new tokens')
+    parser.add_argument('--batch', type=int, nargs='+', default=[1, 8], help='how many prompts')
+    parser.add_argument('--repeat', type=int, default=3)
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
-    parser.add_argument('--no-record', action='store_true', help='leave results/gpt2.json as it is')
+    parser.add_argument('--no-record', action='store_true', help='leave results/ as it is')
     return parser.parse_args(argv)
 
 
-def compared(gpt2, length, new, repeat):
-    "One prompt length: tokens per second of each way, and ours against generate()"
-    seconds, returned = measure(ways(gpt2, 'x'*length, new), repeat)
-    speeds = {name: new/statistics.median(times) for name, times in seconds.items()}
-    rounds = zip(seconds['generate()'], seconds['ours'])
-    ratio = statistics.median(theirs/ours for theirs, ours in rounds)
-    same = all(ids == returned['naive'] for ids in returned.values())
-    return {'prompt': length, 'new tokens': new, 'same tokens': same,
-        'tokens per second': speeds, 'ours against generate()': ratio}
+def compared(decoder, quick, new, n_prompts, repeat, limit):
+    "Tokens per second of each way, and each against generate()"
+    functions = ways(decoder, quick, 'Once', new, n_prompts)
+    seconds, returned = measure(functions, repeat)
+    # where a text ends early, what counts is the time for each token
+    costs = {name: [each/len(returned[name]) for each in times] for name, times in seconds.items()}
+    speeds = {name: n_prompts/statistics.median(each) for name, each in costs.items()}
+    ratios = {name: statistics.median(theirs/its for theirs, its in zip(costs['generate()'], each))
+        for name, each in costs.items()}
+    exact = [ids for name, ids in returned.items() if name != 'int8']
+    return {'new tokens': new, 'prompts': n_prompts,
+        'same tokens': all(ids == exact[0] for ids in exact),
+        'int8 chose the same': returned['int8'] == exact[0],
+        'tokens per second': speeds, 'against generate()': ratios,
+        'limit': {name: steps*n_prompts for name, steps in limit.items()}}
 
 
 def main(argv=None):
     args = parsed(argv)
     torch.set_num_threads(args.threads)
-    gpt2, rows = gpt2_small(), []
+    decoder = load_decoder(args.model, device='cpu') if args.model else gpt2_small()
+    quick, speed = in_int8(decoder), bandwidth()
+    n_weights = decoder.model.num_parameters()
+    limit = {'single precision': speed/n_weights/4, 'int8': speed/n_weights}
+    figures = {'threads': args.threads, 'model': args.model or 'GPT-2 small, random weights',
+        'gigabytes per second': speed/1e9, 'rows': []}
+    if args.model:
+        texts = load_corpus(SMALL).sample(test=40, seed=42).test.text.tolist()
+        figures['perplexity'] = {'single precision': decoder.perplexity(texts),
+            'int8': quick.perplexity(texts)}
+        print(figures['perplexity'], flush=True)
     with torch.inference_mode():
-        for length in args.prompts:
-            row = compared(gpt2, length, args.new, args.repeat)
-            rows.append(row)
-            named = row['tokens per second'].items()
-            speeds = ', '.join(f'{name} {speed:.1f}' for name, speed in named)
-            print(f'prompt of {length}, {args.new} new tokens; tokens per second: {speeds}; '
-                f'ours against generate(): {row["ours against generate()"]:.3f}',
-                '' if row['same tokens'] else 'DIFFERENT TOKENS', flush=True)
+        for n_prompts in args.batch:
+            for new in args.new:
+                row = compared(decoder, quick, new, n_prompts, args.repeat, limit)
+                figures['rows'].append(row)
+                print(row, '' if row['same tokens'] else 'DIFFERENT TOKENS', flush=True)
     if not args.no_record:
-        figures = {'threads': args.threads, 'rows': rows}
-        print(record('gpt2', figures, ('textgraft', 'torch', 'transformers', 'tokenizers')))
-    return 0 if all(row['same tokens'] for row in rows) else 1
+        name = f'gpt2-{args.model}' if args.model else 'gpt2'
+        print(record(name, figures, ('textgraft', 'torch', 'transformers', 'tokenizers')))
+    return 0 if all(row['same tokens'] for row in figures['rows']) else 1
 
 
 if __name__ == '__main__': raise SystemExit(main())

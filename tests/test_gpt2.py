@@ -29,6 +29,7 @@ from textgraft.gpt2 import (
 )
 from textgraft.library import decoders
 from textgraft.library.decoders import PUBLISHED, Decoder, plot_next_tokens, show_surprise
+from textgraft.library.int8 import is_int8, to_int8
 from textgraft.library.sampling import filter_logits
 
 import numpy as np
@@ -351,6 +352,19 @@ def test_other_kinds_judge(other):
     chances = other.next_tokens('The film', k=10_000)
     assert len(chances) == len(set(other.tokenizer.get_vocab().values()))
     assert abs(chances.probability.sum() - 1) < 1e-5
+
+
+def test_other_kinds_in_int8(other):
+    "Nearly the same scores; a prompt gets the same text alone and in a batch; copies do too"
+    quick = Decoder(other.tokenizer, to_int8(copy.deepcopy(other.model)))
+    assert is_int8(quick.model) and not is_int8(other.model) and 'int8' in repr(quick)
+    ids = other.encode(TEXTS[0])['input_ids']
+    before, after = [decoder.logits(ids).nan_to_num(neginf=0) for decoder in (other, quick)]
+    before, after = [scores - scores.mean(-1, keepdim=True) for scores in (before, after)]
+    assert (after - before).norm() < 0.1*before.norm()
+    alone = [quick.generate(prompt, 12) for prompt in PROMPTS]
+    assert quick.generate(PROMPTS, 12) == copy.deepcopy(quick).generate(PROMPTS, 12) == alone
+    with pytest.raises(ValueError, match='float32 on the cpu'): to_int8(quick.model.half())
 
 
 def test_sharded_weights(other, tmp_path):
