@@ -214,7 +214,7 @@ def _probe(self:TextClassifier, network, lm, texts, numbers, valid, config):
         readable_ids(lm.vocab, texts), lm.vocab, 64, config['max_len'], config['backwards'],
         self.device, quiet=True)
     loader.fake_l.generator = torch.Generator() # PyTorch would draw from the caller's numbers
-    self.recipe_['C'] = fit_probe(network, loader, places, numbers, self.seed)
+    self.recipe_['C'] = fit_probe(network, loader, places, numbers, lm.states, self.seed)
 
 @patch
 def _language_model(self:TextClassifier, texts):
