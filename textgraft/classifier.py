@@ -27,7 +27,6 @@ from .tokenization import SPECIAL_TOKENS
 
 import numpy as np
 import pandas as pd
-import torch
 from fastai.callback.training import GradientClip
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy as accuracy_metric
