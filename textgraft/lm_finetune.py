@@ -26,7 +26,7 @@ from textgraft.library.language_models import (
     wikitext_parts,
     within_time,
 )
-from .library.probes import states_of
+from .library.probes import text_states
 from .library.sampling import check_sampling, check_whole, filter_logits
 from .library.saved_language_model import SavedLanguageModel, language_network
 from .library.sliced_loss import SampledLoss, Sliced, SlicedLoss
@@ -212,7 +212,7 @@ def finetune_lm(
     about = dict(lm.config, sampled=sampled, bf16=bf16)
     fit_plan(learn, [frozen, thawed] if frozen_epochs else [thawed], folder, about)
     lm.config['texts_read'] += len(train)
-    lm.states = states_of(lm, [valid[i] for i in range(min(len(valid), 500))])
+    lm.states = text_states(lm, [valid[i] for i in range(min(len(valid), 500))])
     return learn
 
 # %% ../nbs/03_lm_finetune.ipynb #5dbb9f3f
