@@ -97,13 +97,15 @@ def classifier_learner(
         metrics=accuracy_metric, cbs=GradientClip(0.5)))
 
 # %% ../nbs/04_classifier.ipynb #a7808095
+_MANY = 5_000 # labels: from here on the whole network learns more from them than a head alone
+
 def _batch(n_labels):
     "About ten batches, neither tiny nor large"
     return min(n_labels, int(np.clip(n_labels//10, 4, 32)))
 
 def _passes(n_labels, bs):
-    "About two hundred steps"
-    return int(np.clip(200*bs//n_labels, 4, 12))
+    "About two hundred steps; over many texts two passes"
+    return int(np.clip(200*bs//n_labels, 2 if n_labels >= _MANY else 4, 12))
 
 def _steps(plan, layers, epochs, lr):
     "The steps of a plan that is known by its name"
@@ -130,7 +132,8 @@ def training_recipe(
     chosen = dict(plan='thaw' if large else 'at once', bs=_batch(n_labels),
                   drop_mult=.5 if large else .1, max_len=1440)
     wants_training = epochs is not None or lr is not None
-    if read >= WELL_READ and not large and not wants_training: chosen['plan'] = 'probe'
+    can_probe = read >= WELL_READ and n_labels < _MANY and not large
+    if can_probe and not wants_training: chosen['plan'] = 'probe'
     wishes = dict(plan=plan, bs=bs, drop_mult=drop_mult, max_len=max_len)
     recipe = chosen | {name: wish for name, wish in wishes.items() if wish is not None}
     plan, bs = recipe['plan'], recipe['bs']
