@@ -174,6 +174,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'textgraft/course/reviews.py'),
                                           'textgraft.course.reviews._new_review': ( 'course/reviews.html#_new_review',
                                                                                     'textgraft/course/reviews.py'),
+                                          'textgraft.course.reviews._whole': ('course/reviews.html#_whole', 'textgraft/course/reviews.py'),
                                           'textgraft.course.reviews.load_corpus': ( 'course/reviews.html#load_corpus',
                                                                                     'textgraft/course/reviews.py'),
                                           'textgraft.course.reviews.reading_corpus': ( 'course/reviews.html#reading_corpus',
