@@ -646,7 +646,7 @@ def decoder_no_label(given:Given):
 def decoder_states(given:Given)->Pipeline:
     "What a decoder has in mind at the end of a text, and a logistic regression"
     from textgraft.library.decoder_rungs import DecoderStates
-    regression = LogisticRegression(C=.01, max_iter=1000)
+    regression = LogisticRegression(C=.003, max_iter=1000)
     return make_pipeline(DecoderStates(), StandardScaler(), regression)
 
 OUR_TYPES += ['textgraft.library.decoder_rungs.' + name for name in ('ByWords', 'DecoderStates')]
