@@ -1,13 +1,16 @@
-"Every exercise, asked with answers of the wrong kind: a sentence each, no traceback, no `passed`"
+"""Every exercise, asked with answers of the wrong kind: a sentence each, no traceback, no `passed`.
+And the published solutions of chapter 5, which pass."""
 from collections import Counter
 from functools import cache
+from types import SimpleNamespace
 
 from textgraft.batching import padding_share
 from textgraft.classifier import TextClassifier
 from textgraft.corpus import Corpus
 from textgraft.course import gpt2_exercises, text_exercises, ulmfit_exercises, your_exercises
 from textgraft.course.grammar import Recipe
-from textgraft.gpt2 import new_gpt2, train_bpe
+from textgraft.course.reviews import small_reviews
+from textgraft.gpt2 import new_gpt2, train_bpe, train_gpt2
 from textgraft.lm_finetune import LanguageModel, new_lm
 from textgraft.tokenization import RULES, SPECIAL_TOKENS, Vocab
 
@@ -15,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pages import solutions
 
 TEXTS = ['a fine film', 'a dull film', 'a fine cast', 'a dull plot']
 TABLE = pd.DataFrame({'text': TEXTS, 'label': ['pos', 'neg', 'pos', 'neg']})
@@ -140,6 +144,12 @@ NEAR = {
     'a rule that gives no text': ('number rule', [*RULES[:1], answers_nothing, *RULES[1:]]),
     'no recipe but its class': ('recipe', Recipe),
     'the recipe as it was': ('recipe', Recipe()),
+    'no words': ('recipe', Recipe(words=0)),
+    'a tail in words': ('recipe', Recipe(zipf='long')),
+    'a share of nothing': ('recipe', Recipe(agreement=None)),
+    'no remarks': ('recipe', Recipe(remarks=())),
+    'remarks that are no number': ('recipe', Recipe(remarks='six')),
+    'shares in an array': ('recipe', Recipe(short=np.array([.1, .2]))),
     'a corpus without columns': ('corpus', parts(train=pd.DataFrame())),
     'a corpus without a test': ('corpus', parts(test=TABLE[:0])),
     'labels of two kinds': ('corpus', parts(train=TABLE.assign(label=['a', 1, None, 2.]))),
@@ -188,3 +198,27 @@ def test_nothing_here_would_pass_by_itself():
     assert CHECKS['majority'](.5) == CHECKS['rows']((24, 5)) == 'passed'
     assert CHECKS['shares']((.75, 30/35)) == CHECKS['padding']((12, [0, 4, 8])) == 'passed'
     assert padding_share([[0, 1], [2, 3]], LENS) < .5
+
+
+def test_solutions_of_chapter_5():
+    corpus = small_reviews(300, 20, 0)
+    reading, held_out = list(corpus.train.text), list(corpus.test.text)
+    cfg = SimpleNamespace(gpt2=SimpleNamespace(vocab=300, context=32, steps=80))
+    sizes = dict(layers=1, width=32, heads=2)
+    ours = new_gpt2(train_bpe(reading, cfg.gpt2.vocab), context=cfg.gpt2.context, **sizes)
+    train_gpt2(ours, reading, held_out, cfg.gpt2.steps)
+    prompt = 'To be or not to'
+    found = solutions('05_gpt2', torch=torch, gpt=ours, my_prompt=prompt, cfg=cfg, sizes=sizes,
+                      reading=reading, held_out=held_out, new_gpt2=new_gpt2, train_bpe=train_bpe,
+                      train_gpt2=train_gpt2)
+    allowed = int(.95*sum(map(len, ours.tokenizer(held_out[:20]).input_ids)))
+    goal = .95*ours.bits_per_character(held_out)
+    checks = [gpt2_exercises.check_next_token(ours, prompt, found['my_answer']),
+              gpt2_exercises.check_tokenizer(found['my_tokenizer'], held_out[:20], allowed),
+              gpt2_exercises.check_min_p(found['my_min_p']),
+              gpt2_exercises.check_beams(found['my_beams']),
+              gpt2_exercises.check_reader(found['my_gpt2'], held_out, goal)]
+    assert checks == ['passed']*5
+    again = gpt2_exercises.check_reader(ours, held_out, goal), gpt2_exercises.check_tokenizer(
+        ours.tokenizer, held_out[:20], allowed)
+    assert all(map(says_what_is_wrong, again))

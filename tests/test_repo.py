@@ -183,9 +183,9 @@ def test_gate_looks_at_sources(cells, fault, tmp_path):
 ])
 def test_gate_keeps_chapters_short(n_cells, n_words, run, fault, tmp_path):
     text, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
-    words = text('word ' * (n_words//n_cells))
-    cells = [cell for _ in range(n_cells - run) for cell in (words, code('1'))]
-    cells += [text('word ' * (n_words//n_cells*run)), *[code('1') for _ in range(run)]]
+    each = n_words//n_cells
+    cells = [cell for _ in range(n_cells - run) for cell in (text('word '*each), code('1'))]
+    cells += [text('word '*each*run), *[code('1') for _ in range(run)]]
     after = [text('## Exercises\n' + 'word '*5000), code('1'), code('1')]
     nb = nbformat.v4.new_notebook(cells=cells + after)
     assert list(gate.lesson_faults(nb)) == ([fault] if fault else [])

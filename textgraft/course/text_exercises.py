@@ -82,7 +82,8 @@ def check_recipe(
     if not isinstance(recipe, Recipe):
         return f'wrong: expected a recipe, such as Recipe(agreement=1.), not {recipe!r:.60}'
     standard = asdict(Recipe())
-    changed = [name for name, value in asdict(recipe).items() if value != standard[name]]
+    changed = [name for name, value in asdict(recipe).items()
+               if not np.array_equal(value, standard[name])]
     if len(changed) != 1:
         return (f'wrong: expected one changed entry, not {len(changed)} {changed}; which of them '
                 'does it?')
@@ -361,6 +362,7 @@ def _fault_of_batches(
     "What an epoch lacks"
     texts = sorted(np.concatenate(batches).tolist()) if batches else []
     if texts != list(range(len(lens))): return 'each text once in an epoch'
+    if not all(map(len, batches)): return 'at least one text in each batch'
     largest = max(map(len, batches))
     if largest > bs: return f'at most {bs} texts in a batch, not {largest}'
     if any((np.diff(lens[batch]) > 0).any() for batch in batches):
