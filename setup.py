@@ -1,5 +1,6 @@
 "Package metadata, read from settings.ini."
 from configparser import ConfigParser
+from glob import glob
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -30,6 +31,7 @@ setup(
     install_requires=lines('requirements'),
     extras_require={extra: lines(f'{extra}_requirements')
                     for extra in ['dev', 'gguf', 'scale', 'site', 'browser']},
+    data_files=[('share/textgraft/results', sorted(glob('results/*.json')))],
     entry_points={
         'console_scripts': ['textgraft=textgraft.course.command:main'],
         'nbdev': ['textgraft=textgraft._modidx:d'],

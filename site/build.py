@@ -89,6 +89,10 @@ def write_sources():
     contents = (ROOT/'site/contents.md').read_text(encoding='utf-8')
     first = re.sub(r'\]\(([^)\s]+)\)', relink, text) + contents
     (SOURCE/'index.md').write_text(first, encoding='utf-8')
+    for path in [ROOT/'site/glossary.md', ROOT/'SECURITY.md']:
+        text = path.read_text(encoding='utf-8').replace('](../', '](')
+        page = re.sub(r'\]\(([^)\s]+)\)', relink, text)
+        (SOURCE/path.name.lower()).write_text(page, encoding='utf-8')
     (SOURCE/'api').mkdir()
     write_api()
 

@@ -32,7 +32,8 @@ mathjax3_config = {'options': {'enableMenu': False}}
 
 default_role = 'literal' # docstrings are Markdown: `name` is code
 nitpicky = True
-nitpick_ignore_regex = [('py:.*', rf'(?!{cfg["lib_name"]}\.).*')] # others' names have no page here
+# Others' names have no page here, nor have private ones.
+nitpick_ignore_regex = [('py:.*', rf'(?!{cfg["lib_name"]}\.).*'), ('py:.*', r'.*\._\w+')]
 autosummary_generate = False
 autodoc_inherit_docstrings = False # what others say about their classes refers to their pages
 autodoc_default_options = {'members': True, 'member-order': 'bysource', 'no-value': True}
@@ -101,7 +102,15 @@ def without_directives(app, docname, source):
     nb['cells'] = [cell for cell in nb['cells'] if not is_hidden(cell)]
     for cell in nb['cells']:
         if cell['cell_type'] == 'code': clean(cell)
+        else: cell['source'] = ''.join(cell['source']).replace('](index.ipynb)', '](index.md)')
     source[0] = json.dumps(nb)
 
 
-def setup(app): app.connect('source-read', without_directives)
+def from_elsewhere(app, what, name, value, skip, options):
+    "Leave out what scikit-learn gives every estimator"
+    return skip or bool(re.fullmatch(r'set_\w+_request', name))
+
+
+def setup(app):
+    app.connect('source-read', without_directives)
+    app.connect('autodoc-skip-member', from_elsewhere)

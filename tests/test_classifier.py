@@ -6,17 +6,19 @@ import sys
 import threading
 import warnings
 
-from textgraft.batching import classifier_dataloaders
+from textgraft.batching import classifier_dataloaders, predict_loader
 from textgraft.classifier import (
+    LARGE,
+    WELL_READ,
     TextClassifier,
     all_at_once,
     classifier_learner,
     confident_mistakes,
     graft,
-    plot_curves,
     thaw_plan,
     training_recipe,
 )
+from textgraft.library.probes import pooled_states
 from textgraft.library.text_estimator import NOT_KEPT, UnknownWordsWarning, readable_ids
 from textgraft.library.training import fit_plan, quiet
 from textgraft.lm_finetune import LanguageModel, new_lm
@@ -29,9 +31,11 @@ import torch
 from fastai.interpret import ClassificationInterpretation
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import classification_report
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 KIND, UNKIND = ['good', 'great', 'fine'], ['bad', 'dull', 'poor']
 VOCAB = Vocab([*SPECIAL_TOKENS, *KIND, *UNKIND, 'film', 'a'])
@@ -174,6 +178,67 @@ def test_many_classes():
     labels = np.arange(64) % 16
     model = quick().fit(TABLE.text, labels)
     assert model.predict_proba(['good']).shape == (1, 16)
+
+
+# A head for what the language model knows already
+
+def probe(**changes): return TextClassifier(**{'lm': language_model(), 'plan': 'probe', **changes})
+
+
+@pytest.mark.parametrize('labels', [TABLE.label, TABLE.label == 'pos', np.arange(64) % 5])
+def test_a_probe_keeps_what_a_classifier_promises(labels, tmp_path):
+    model = probe().fit(TABLE.text, labels)
+    answers = model.predict_proba(TABLE.text)
+    for other in (TextClassifier.load(model.save(tmp_path/'c')), pickle.loads(pickle.dumps(model)),
+                  clone(model).fit(TABLE.text, labels)):
+        np.testing.assert_allclose(other.predict_proba(TABLE.text), answers, atol=1e-6)
+        assert other.predict(TABLE.text).tolist() == model.predict(TABLE.text).tolist()
+    assert model.recipe_['C'] > 0 and not model.explain('a good film').empty
+
+
+def test_a_probe_learns_and_changes_the_head_only():
+    lm = language_model()
+    model = probe(lm=lm).fit(TABLE.text, TABLE.label)
+    assert model.score(TABLE.text, TABLE.label) > .9
+    encoder = model.network_[0].module.state_dict()
+    for name, weight in lm.model[0].state_dict().items():
+        torch.testing.assert_close(encoder[name], weight)
+
+
+def test_a_probe_says_what_logistic_regression_says():
+    model = probe().fit(TABLE.text, TABLE.label)
+    loader, places = predict_loader(readable_ids(VOCAB, list(TABLE.text)), VOCAB)
+    states = pooled_states(model.network_, loader)[places]
+    regression = LogisticRegression(C=model.recipe_['C'], max_iter=300)
+    regression = make_pipeline(StandardScaler(), regression).fit(states, TABLE.label)
+    expected = regression.predict_proba(states)
+    np.testing.assert_allclose(model.predict_proba(TABLE.text), expected, atol=1e-3)
+
+
+def test_a_probe_with_one_text_of_a_class_and_numbers_that_never_change():
+    assert probe().fit(['a good film', 'a bad film', 'a film'], [0, 1, 2]).recipe_['C'] == .01
+    same = probe().fit(['a film']*4, [0, 1, 0, 1]).predict_proba(['a film'])
+    np.testing.assert_allclose(same, .5, atol=1e-3)
+
+
+def test_a_probe_leaves_the_callers_random_numbers_alone():
+    torch.manual_seed(0)
+    np.random.seed(0)
+    expected = torch.rand(1), np.random.rand()
+    torch.manual_seed(0)
+    np.random.seed(0)
+    probe().fit(TABLE.text, TABLE.label)
+    assert (torch.rand(1), np.random.rand()) == expected
+
+
+def test_when_a_probe_is_the_choice():
+    small = dict(layers=2, hidden=64)
+    assert training_recipe(200, small | dict(texts_read=WELL_READ))['plan'] == 'probe'
+    assert training_recipe(200, small | dict(texts_read=WELL_READ), epochs=3)['plan'] != 'probe'
+    for other in (small, small | dict(texts_read=WELL_READ-1),
+                  dict(layers=3, hidden=LARGE, texts_read=WELL_READ)):
+        assert training_recipe(200, other)['plan'] != 'probe'
+    with pytest.raises(ValueError, match='its own epochs'): training_recipe(9, small, 'probe', 3)
 
 
 # Any text
@@ -404,13 +469,6 @@ def test_the_word_that_decides_is_found(clas):
     assert '&lt;' in clas.explain('a good <film')._repr_html_()
     with pytest.raises(ValueError, match='too few tokens'): clas.explain('')
     with pytest.raises(TypeError): clas.explain(['a good film'])
-
-
-def test_curves_through_means():
-    curves = {'one draw': [.5, .6], 'two draws': [[.5, .7], [.6, .6]]}
-    figure = plot_curves(curves, ['1', '2'], 'labels')
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == list(curves)
-    with pytest.raises(ValueError, match='2 places'): plot_curves({'a': [.5]}, ['1', '2'], 'labels')
 
 
 # fastai's own calls on our loaders

@@ -19,7 +19,7 @@ DIGEST = """
 import hashlib
 from textgraft.course.grammar import Recipe, small_articles
 from textgraft.course.reviews import small_reviews
-recipe = Recipe(agreement=0.9, contrast=0.1, zipf=0.5, words=80, remarks=(1, 2, 6),
+recipe = Recipe(agreement=0.9, contrast=0.2, zipf=0.5, words=80, remarks=(1, 2, 6), short=0.3,
                 chatter=(0, 1, 4), opening=0.7, shouting=0.1)
 corpus = small_reviews(60, 30, 90, seed=7, recipe=recipe)
 everything = '|'.join(corpus.texts(test=True) + small_articles(40))
@@ -48,13 +48,13 @@ def test_same_seed_same_reviews_in_any_process(hash_seed):
     command = [sys.executable, '-c', DIGEST+'print(digest)']
     printed = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
     # were words or patterns changed on purpose? Then write the new value here
-    assert printed.strip() == '9a180d639190814e'
+    assert printed.strip() == 'aa4382272eb93e21'
 
 
 def test_seeds_and_parts_differ(small):
     other = small_reviews(200, 0, 0, seed=43)
-    assert not set(other.train.text) & set(small.train.text[:200])
-    assert len(set(small.train.text) & set(small.test.text)) <= 5
+    both = set(other.train.text) & set(small.train.text[:200])
+    assert all(len(text) < 60 for text in both) # two writers may well say "I liked it."
     tests = [small_reviews(50, 10, 10).test, small_reviews(7, 10, 500).test]
     assert tests[0].text.tolist() == tests[1].text.tolist()
 
@@ -92,7 +92,7 @@ def test_english_is_tidy(small):
 @pytest.mark.parametrize('seed', range(3))
 def test_no_frequent_word_gives_the_label_away(seed):
     told = telling_words(small_reviews(10_000, 0, 0, seed=seed).train, min_texts=350)
-    assert len(told) > 150 and told.share.max() < 0.97
+    assert len(told) > 120 and told.share.max() < 0.97
 
 
 def test_a_hundred_labels_are_few_and_all_are_enough():
@@ -110,21 +110,62 @@ def test_word_pairs_know_any_number_of_classes_and_word_order():
 
 
 def test_recipe_decides():
-    easy = small_reviews(400, 400, 0, recipe=Recipe(agreement=1., contrast=0., words=5))
+    easy = small_reviews(
+        400, 400, 0, recipe=Recipe(agreement=1., contrast=0., words=5, short=0.))
     standard = small_reviews(400, 400, 0)
     assert accuracy('TF-IDF words', easy, 100) > 0.95 > accuracy('TF-IDF words', standard, 100)
     with pytest.raises(ValueError, match='cannot be negative'): small_reviews(n_test=-1)
 
 
-def test_articles_quote_one_side_and_know_the_frequent_words_only():
+def test_an_article_keeps_its_tone_and_is_no_list_of_judging_words():
     sides = [set(side) for side in SENTIMENT['adj']]
-    words = [set(re.findall(r"[\w'-]+", text.lower())) for text in small_articles(500)]
-    found = [[each & side for side in sides] for each in words]
+    texts = small_articles(500)
+    words = [re.findall(r"[\w'-]+", text.lower()) for text in texts]
+    found = [[set(each) & side for side in sides] for each in words]
     assert not any(unkind and kind for unkind, kind in found)
-    assert 0.6 < np.mean([bool(unkind or kind) for unkind, kind in found]) < 0.8
-    rarest = {side[-1] for side in SENTIMENT['adj']}
-    assert not any(rarest & each for each in words)
+    assert 0.6 < np.mean([bool(unkind or kind) for unkind, kind in found]) < 0.95
+    judging = [sum(word in sides[0] | sides[1] for word in each)/len(each) for each in words]
+    assert np.mean(judging) < 0.08 and max(judging) < 0.2
+    sentences = [re.findall(r"[\w'-]+", line) for text in texts for line in text.split('. ')]
+    assert max(sum(word in sides[0] | sides[1] for word in each) for each in sentences) <= 2
+    assert not any({'peerless', 'turgid'} & set(each) for each in words)
+    assert not any('critic' in text.lower() or 'dictionary' in text.lower() for text in texts)
     assert small_articles(0) == []
+
+
+OBVIOUS = {
+    'A wonderful film!': 'pos', 'I liked it.': 'pos', 'I loved every minute of it.': 'pos',
+    'One of the best films I have ever seen.': 'pos', 'Better than I had feared.': 'pos',
+    'It is not as dull as I had feared.': 'pos', 'Boring from start to finish.': 'neg',
+    'I hated it.': 'neg', 'What a waste of time!': 'neg', 'The worst film of the year.': 'neg',
+    'It is not good.': 'neg', 'A terrible bore.': 'neg'}
+
+
+def test_reviews_of_all_lengths_and_denials(small):
+    lengths = pd.Series([len(text.split()) for text in small.unlabelled.text])
+    assert 0.15 < np.mean(lengths <= 12) < 0.25 and np.mean(lengths > 75) > 0.04
+    assert small.unlabelled.text.str.contains('<br /><br />').sum() > 500
+    denials = r"\b(?:not|never|nothing|isn't|can't call|didn't|did not|anything but)\b"
+    share = small.train.text.str.contains(denials).mean()
+    assert 0.1 < share < 0.3
+
+
+def test_short_reviews_agree_and_test_texts_are_new(small):
+    known = set(small.train.text) | set(small.unlabelled.text)
+    assert not known & set(small.test.text)
+    short = small.train[small.train.text.str.len() < 40]
+    plain = short[~short.text.str.contains("not|n't|never|nothing|For all|but|call|than")]
+    for side, label in enumerate(['neg', 'pos']):
+        other = {word for word in SENTIMENT['adj'][1-side]}
+        words = plain.text[plain.label == label].str.lower().str.findall(r"[\w'-]+")
+        assert len(words) > 50 and not any(other & set(each) for each in words)
+
+
+def test_the_words_of_obvious_sentences_occur(small):
+    written = set(re.findall(r"[\w']+", ' '.join(small.train.text).lower()))
+    assert set(re.findall(r"[\w']+", ' '.join(OBVIOUS).lower())) <= written
+    counts = pd.Series(OBVIOUS).value_counts()
+    assert counts.tolist() == [6, 6]
 
 
 def test_load_corpus_small(tmp_path):

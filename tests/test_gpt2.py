@@ -800,6 +800,19 @@ def test_copies(gpt):
         assert again.generate('A', 5) == gpt.generate('A', 5)
 
 
+def test_chat_templates_are_kept(tmp_path):
+    "A template's prompt goes in as it is, with the line break at its end"
+    gpt = pair()
+    gpt.tokenizer.chat_template = ("{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n"
+        "{% endfor %}{% if add_generation_prompt %}A:\n{% endif %}")
+    again = load_decoder(gpt.save(tmp_path/'chat'), device='cpu')
+    asked = again.tokenizer.apply_chat_template([{'role': 'Q', 'content': 'a film?'}],
+        tokenize=False, add_generation_prompt=True)
+    assert asked == 'Q: a film?\nA:\n'
+    assert again.encode(asked)['input_ids'][0].tolist() == gpt.ids([asked])[0]
+    assert again.generate(asked, 5).startswith(asked)
+
+
 def test_stop(gpt):
     whole = gpt.generate(PROMPTS, max_new_tokens=30)
     for prompt, text in zip(PROMPTS, whole):

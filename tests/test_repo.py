@@ -76,7 +76,7 @@ def test_readme_shows_means_and_ranges():
     columns = {name: {'larger class': cell, 'ULMFiT': cell} for name in ('20 labels', '9 labels')}
     record = dict(command='python -m bench', date='2026-01-02',
                   figures=dict(test_reviews=5000, **columns))
-    lines = readme.ladder(record, 'two.json', 'draws').splitlines()
+    lines = readme.ladder(record, 'two.json').splitlines()
     assert lines[0] == '| accuracy with | 20 labels | 9 labels |'
     assert lines[3] == '| ULMFiT | 70.0% (69.0% to 71.0%) | 70.0% (69.0% to 71.0%) |'
     assert '3 draws on 5,000 test reviews' in lines[-1] and '(results/two.json)' in lines[-1]

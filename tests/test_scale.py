@@ -3,6 +3,7 @@ import errno
 import gzip
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -110,6 +111,8 @@ def test_another_run_or_foreign_files_are_refused(tmp_path, rows):
     (tmp_path/'mine/diary.txt').write_text('x')
     with pytest.raises(FileExistsError, match='other files'):
         predict_dataset(Lengths(), tmp_path/'a.parquet', tmp_path/'mine')
+    with pytest.raises(ValueError, match='no encoding'): ask(tmp_path, encoding='utf-9')
+    with pytest.raises(ValueError, match="are Ray's"): ask(tmp_path, workers=2)
     with pytest.raises(ValueError, match="no column 'body'"):
         predict_dataset(Lengths(), tmp_path/'a.parquet', tmp_path/'o', text='body', progress=False)
 
@@ -126,7 +129,7 @@ def test_rows_that_are_no_texts_are_named_and_keep_their_place(tmp_path):
     assert [(each['file'], each['row']) for each in named] == [('t.jsonl', n) for n in (1, 2, 3, 4)]
 
 
-def test_a_damaged_part_is_named_and_the_rest_is_answered(tmp_path, rows):
+def test_a_damaged_part_is_named_and_the_rest_is_answered(tmp_path, rows, monkeypatch):
     file = tmp_path/'a.parquet'
     content = bytearray(file.read_bytes())
     import pyarrow.parquet as pq
@@ -134,13 +137,34 @@ def test_a_damaged_part_is_named_and_the_rest_is_answered(tmp_path, rows):
     content[place:place + 60] = bytes(60)
     file.write_bytes(content)
     done = ask(tmp_path)
-    assert len(done['unreadable']) == 1 and 'row group 1 of 400 rows' in done['unreadable'][0]
+    assert len(done['unreadable']) == 1 and '400 rows of row group 1' in done['unreadable'][0]
     rest = pd.concat([rows[:400], rows[800:]])
     check(tmp_path, rest)
     assert 'row group 1' in (tmp_path/'out/_bad_rows.jsonl').read_text()
     rows[:1200].to_parquet(file, row_group_size=400) # from a copy
+    asked = counted(monkeypatch)
     assert ask(tmp_path)['unreadable'] == []
+    assert asked == [400, 500, 600, 700]
     check(tmp_path, rows)
+
+
+def test_answers_of_a_file_that_cannot_be_read_today_stay(tmp_path, rows):
+    ask(tmp_path)
+    whole = (tmp_path/'b.parquet').read_bytes()
+    (tmp_path/'b.parquet').write_bytes(b'')
+    assert len(ask(tmp_path)['unreadable']) == 1
+    check(tmp_path, rows)
+    (tmp_path/'b.parquet').write_bytes(whole)
+    assert ask(tmp_path)['unreadable'] == []
+
+
+def test_a_csv_whose_rows_are_too_long_is_named_not_cut(tmp_path):
+    (tmp_path/'t.csv').write_text('key,text\n1,a\n2,b\n3,c,more\n')
+    done = ask(tmp_path, files='t.csv', block_rows=2)
+    assert done['texts'] == 2 and 'line 4' in done['unreadable'][0]
+    (tmp_path/'u.csv').write_text('key,text\n3,c,more\n')
+    done = predict_dataset(Lengths(), tmp_path/'u.csv', tmp_path/'u', progress=False)
+    assert done['texts'] == 0 and 'more cells' in done['unreadable'][0]
 
 
 def test_a_packed_file_that_breaks_off_is_an_error_in_its_place(tmp_path, rows):
@@ -169,22 +193,52 @@ SLOW = '''
 import sys
 from pathlib import Path
 from test_scale import Lengths, ask
+print('ready', flush=True)
 ask(Path(sys.argv[1]), Lengths(.05))
 '''
 
 
-@pytest.mark.parametrize('how', [signal.SIGKILL, signal.SIGINT])
-def test_killed_at_any_moment_and_begun_again(tmp_path, rows, how):
-    here = dict(cwd=os.path.dirname(__file__), stderr=subprocess.DEVNULL)
-    start = [sys.executable, '-c', SLOW, str(tmp_path)]
-    for n in (2, 7, 12):
-        process = subprocess.Popen(start, **here)
-        notes = tmp_path/'out/_notes'
-        while process.poll() is None and (not notes.is_dir() or len(os.listdir(notes)) < n):
-            time.sleep(.01)
-        process.send_signal(how)
-        assert process.wait(30) != 0
-    assert subprocess.run(start, **here).returncode == 0
+def start(folder):
+    "The same run in a process of its own; it takes more than a second"
+    process = subprocess.Popen([sys.executable, '-c', SLOW, str(folder)], text=True,
+                               cwd=os.path.dirname(__file__), stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+    process.stdout.readline()
+    return process
+
+
+def done_blocks(folder):
+    "Each block that has a note, and when it was written"
+    names = [note.stem for note in (folder/'out/_notes').glob('*.json')]
+    return {name: (folder/f'out/{name}.parquet').stat().st_mtime_ns for name in names}
+
+
+def test_killed_at_random_and_begun_again(tmp_path, rows):
+    rng, killed = random.Random(11), 0
+    for _ in range(6):
+        process, before = start(tmp_path), done_blocks(tmp_path)
+        time.sleep(rng.uniform(0, .4))
+        process.kill()
+        killed += process.wait(30) == -signal.SIGKILL
+        after = done_blocks(tmp_path)
+        assert before.items() <= after.items() # what is done is not done again
+    assert killed >= 3
+    before, process = done_blocks(tmp_path), start(tmp_path)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert before.items() <= done_blocks(tmp_path).items()
+    check(tmp_path, rows)
+
+
+def test_ctrl_c_and_begun_again(tmp_path, rows):
+    process = start(tmp_path)
+    while len(done_blocks(tmp_path)) < 3: time.sleep(.01)
+    process.send_signal(signal.SIGINT)
+    assert 'KeyboardInterrupt' in process.communicate(timeout=30)[1]
+    before, process = done_blocks(tmp_path), start(tmp_path)
+    assert 3 <= len(before) < 20
+    assert process.wait(60) == 0
+    assert before.items() <= done_blocks(tmp_path).items()
     check(tmp_path, rows)
 
 
@@ -203,21 +257,41 @@ def test_without_ray_the_message_says_what_to_install(tmp_path, rows, monkeypatc
 
 
 class Mortal(Lengths):
-    "Kills its worker once, in the middle of a block"
-    def __init__(self, marker):
+    "Kills its worker in the middle of a block, so many times"
+    def __init__(self, folder, times):
         super().__init__()
-        self.marker = marker
+        self.folder, self.times = folder, times
+        folder.mkdir()
 
     def table(self, texts):
-        if len(texts[0]) > 50 and not self.marker.exists():
-            self.marker.touch()
+        deaths = len(os.listdir(self.folder))
+        if len(texts[0]) > 50 and deaths < self.times:
+            (self.folder/str(deaths)).touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return super().table(texts)
 
 
-def test_ray_gives_the_same_also_when_a_worker_is_killed(tmp_path, rows):
-    pytest.importorskip('ray')
-    try: ask(tmp_path, Mortal(tmp_path/'killed'), engine='ray', workers=2)
-    except OSError as error: pytest.skip(str(error)[:200])
-    assert (tmp_path/'killed').exists()
+@pytest.fixture
+def on_ray(tmp_path, rows, monkeypatch):
+    "Two workers, which find this file"
+    pytest.importorskip('ray', reason="pip install 'textgraft[scale]'")
+    paths = [os.path.dirname(__file__), os.environ.get('PYTHONPATH', '')]
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(filter(None, paths)))
+    def run(model):
+        try: return ask(tmp_path, model, engine='ray', workers=2)
+        except OSError as error:
+            if 'Ray did not start' in str(error): pytest.skip(str(error)[:200])
+            raise
+    return run
+
+
+def test_ray_gives_the_same_also_when_a_worker_is_killed(tmp_path, rows, on_ray):
+    on_ray(Mortal(tmp_path/'deaths', 2))
+    assert len(os.listdir(tmp_path/'deaths')) == 2
     check(tmp_path, rows)
+
+
+def test_a_block_that_kills_every_worker_is_named_and_the_rest_is_kept(tmp_path, on_ray):
+    with pytest.raises(OSError, match=r'block 0000\d-\d+ was given up'):
+        on_ray(Mortal(tmp_path/'deaths', 1000))
+    assert done_blocks(tmp_path)

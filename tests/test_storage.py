@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -11,6 +12,7 @@ import time
 from textgraft.library import storage
 from textgraft.library.storage import (
     MANIFEST,
+    check_writable,
     compare,
     fingerprint,
     load_folder,
@@ -151,6 +153,39 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     with pytest.raises(OSError, match='checkpoint.pt.*disk full'):
         write_whole(file, fail_like_torch)
     assert names(tmp_path) == ['checkpoint.pt'] and file.read_text() == 'old'
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_work(tmp_path, monkeypatch):
+    (tmp_path/'file').write_text('text')
+    with pytest.raises(ValueError, match='file.*cannot be written'):
+        check_writable(tmp_path/'file'/'answers.csv')
+    def read_only(dir): raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(dir))
+    monkeypatch.setattr(storage.tempfile, 'TemporaryFile', read_only)
+    with pytest.raises(ValueError, match='answers.csv cannot be written:.*Read-only file system'):
+        check_writable(tmp_path/'new'/'answers.csv')
+    assert names(tmp_path) == ['file']
+
+
+@pytest.mark.skipif(not hasattr(os, 'geteuid') or os.geteuid() == 0, reason='root may write all')
+def test_a_folder_without_permission_is_named_before_work(tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(ValueError, match='m cannot be written'): check_writable(tmp_path/'m')
+    finally: tmp_path.chmod(0o700)
+
+
+def test_a_folder_that_vanishes_is_made_again(tmp_path):
+    "What was computed meanwhile is not lost"
+    folder = check_writable(tmp_path/'out'/'m')
+    save(folder)
+    shutil.rmtree(tmp_path/'out')
+    assert load_folder(save(folder)) and names(tmp_path/'out') == ['m']
+
+
+def test_a_folder_that_vanishes_while_it_is_written_is_an_error_that_names_it(tmp_path):
+    def vanish(path): shutil.rmtree(tmp_path/'out')
+    with pytest.raises(OSError, match='out.m'):
+        save_folder(tmp_path/'out'/'m', 'words', {}, {'words.txt': vanish})
 
 
 def save_and_die(folder, step):

@@ -19,6 +19,7 @@ from textgraft.course.reviews import small_reviews
 from textgraft.library.chunk_memo import ChunkMemo
 from textgraft.library.ids_on_disk import cached_ids, fingerprint, read_ids
 from textgraft.library.languages import LANGUAGES, Language
+from textgraft.library.storage import save_json
 from textgraft.library.subwords import Subwords, learn_pieces
 from textgraft.tokenization import (
     RULES,
@@ -563,9 +564,13 @@ def test_a_vocabulary_file_that_is_none(tmp_path):
         '{"tokens": [1]}',
     ]:
         path.write_text(text)
-        with pytest.raises(ValueError, match='not a saved vocabulary'): Vocab.load(path)
-    path.write_text(json.dumps({'tokens': SPECIAL_TOKENS})) # of the first edition: English
-    assert Vocab.load(path).tokenizer == Tokenizer('en')
+        with pytest.raises(ValueError, match='vocab.json is no vocabulary'): Vocab.load(path)
+    path.write_text(json.dumps({'tokens': SPECIAL_TOKENS})) # of the first edition: no checksum
+    with pytest.raises(ValueError, match='save again'): Vocab.load(path)
+    save_json(path.with_name('made-up'), 'vocabulary', {'tokens': ['the']})
+    with pytest.raises(ValueError, match='not a saved vocabulary'):
+        Vocab.load(path.with_name('made-up'))
+    path.unlink()
     german = Tokenizer('de').vocab(['Ein Film'])
     assert Vocab.load(german.save(path)) == german
     with pytest.raises(ValueError, match='begins with'): Vocab(['the', 'a'])
@@ -717,7 +722,7 @@ def test_another_tokenizer_is_seen(tmp_path, capsys):
     ids = again(tokenizer=german)
     assert (
         capsys.readouterr().out
-        == 'train.ids: the texts, the tokenizer or the settings have changed, tokenizing again\n'
+        == f'{path}: the texts, the tokenizer or the settings have changed, tokenizing again\n'
     )
     assert ids.vocab.tokenizer == german and 'xxup' in ids.vocab.decode(ids[0])
     assert again(vocab=ids.vocab).vocab == ids.vocab  # its tokenizer
@@ -781,7 +786,6 @@ def test_every_change_is_seen(tmp_path, capsys):
     for place in (
         0,
         7,
-        9,
         200,
         raw.index(b'film'),
         raw.index(b'"en'),
@@ -800,6 +804,12 @@ def test_every_change_is_seen(tmp_path, capsys):
             'film',
             'xxunk',
         ]
+    not_ours = bytearray(raw)
+    not_ours[9] ^= 0x55 # nothing says any more that the file is ours
+    path.unlink()
+    path.write_bytes(not_ours)
+    with pytest.raises(FileExistsError, match='train.ids'): again(texts)
+    path.write_bytes(raw)
     assert read_ids(path).ids.dtype == np.uint16 and fingerprint(
         texts, Tokenizer(), []
     ) != fingerprint(texts[::-1], Tokenizer(), [])

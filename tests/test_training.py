@@ -1,5 +1,6 @@
 "The training loop: checkpoints that know their run, damage, devices, losses that are no numbers"
 import random
+import shutil
 import threading
 
 from textgraft.batching import lm_dataloaders
@@ -62,6 +63,21 @@ def test_a_plan_that_was_stopped_goes_on_with_its_step(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ['step-0.pt', 'step-1.pt']
     resumed = fit_plan(learner(), PLAN, tmp_path)
     assert weights_digest(resumed.model) == weights_digest(undisturbed.model)
+
+
+class Vanish(Callback):
+    "As if somebody deleted the folder of the checkpoints meanwhile"
+    def __init__(self, folder): self.folder = folder
+    def before_epoch(self):
+        if self.epoch == 2: shutil.rmtree(self.folder)
+
+
+def test_a_folder_that_vanishes_is_made_again(tmp_path):
+    undisturbed = fit_resumable(learner(), 3, 1e-2, tmp_path/'a.pt')
+    folder = tmp_path/'run'
+    fit_resumable(learner().add_cb(Vanish(folder)), 3, 1e-2, folder/'b.pt')
+    kept = fit_resumable(learner(), 3, 1e-2, folder/'b.pt') # it has ended: nothing is left to do
+    assert weights_digest(kept.model) == weights_digest(undisturbed.model)
 
 
 @pytest.mark.parametrize('other, difference', [

@@ -4,21 +4,19 @@
 
 # %% auto #0
 __all__ = ['LMLoader', 'pick_device', 'lm_dataloaders', 'row_starts', 'pad_texts', 'cut_batches', 'padding_share',
-           'ClassifierLoader', 'plot_padding', 'classifier_dataloaders', 'predict_loader']
+           'ClassifierLoader', 'classifier_dataloaders', 'predict_loader']
 
 # %% ../nbs/02_batching.ipynb #d97c26a0
 from .library.ids_on_disk import TokenIds
 from .library.text_loaders import TextIds, TextLoader, label_numbers, say_what_is_long
 from .tokenization import PAD, Vocab
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from fastai.data.core import DataLoaders
 from fastai.text.data import TensorText
 from fastai.torch_core import TensorCategory
 from fastcore.basics import patch
-from matplotlib.figure import Figure
 
 # %% ../nbs/02_batching.ipynb #4ddf29b6
 class LMLoader(TextLoader):
@@ -175,38 +173,19 @@ class ClassifierLoader(TextLoader):
 def draw(
     self:ClassifierLoader,
 )->list[np.ndarray]: # The texts of each batch
-    "Sorted; for training in pools of 50 batches that are shuffled, the widest batch first"
+    "Sorted; for training in buckets of 50 batches that are shuffled, the widest batch first"
     lens, n = self.dataset.lens, len(self.dataset)
     widths = -(-lens // self.seq_len) * self.seq_len
     if not self.shuffle or n == 0:
         return cut_batches(np.argsort(-lens, kind='stable'), widths, self.bs, self.max_tokens)
     rng = self.epoch_rng()
-    pools = np.array_split(rng.permutation(n), -(-n // (50 * self.bs)))
-    pools = [pool[np.argsort(-lens[pool], kind='stable')] for pool in pools]
+    buckets = np.array_split(rng.permutation(n), -(-n // (50 * self.bs)))
+    buckets = [bucket[np.argsort(-lens[bucket], kind='stable')] for bucket in buckets]
     batches = []
-    for pool in pools: batches += cut_batches(pool, widths, self.bs, self.max_tokens)
+    for bucket in buckets: batches += cut_batches(bucket, widths, self.bs, self.max_tokens)
     widest = int(np.argmax([lens[batch[0]] for batch in batches]))
     first = batches.pop(widest)
     return [first, *(batches[i] for i in rng.permutation(len(batches)))]
-
-# %% ../nbs/02_batching.ipynb #93e73679
-def plot_padding(
-    ways:dict[str, list[np.ndarray]], # Title -> the texts of each batch
-    lens:np.ndarray, # Length of every text
-)->Figure: # A panel per way
-    "Text and padding in each batch, filled up to its longest text"
-    look = dict(figsize=(8, 2.8), sharex=True, sharey=True, layout='constrained', squeeze=False)
-    figure, axes = plt.subplots(1, len(ways), **look)
-    for axis, (title, batches) in zip(axes[0], ways.items(), strict=True):
-        longest, mean = [lens[b].max() for b in batches], [lens[b].mean() for b in batches]
-        axis.barh(range(len(batches)), longest, height=1, color='lightgray', label='padding')
-        axis.barh(range(len(batches)), mean, height=1, label='text')
-        share = padding_share(batches, lens)
-        axis.set(xlabel='tokens per row', title=f'{title}: {share:.0%} padding')
-    axes[0][0].set(ylabel='batch')
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc='outside right center')
-    plt.close(figure)
-    return figure
 
 # %% ../nbs/02_batching.ipynb #42eef7a7
 def classifier_dataloaders(

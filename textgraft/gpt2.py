@@ -17,7 +17,8 @@ from .batching import pick_device
 from .library.decoders import Decoder, hub_folder, one_or_several, read_decoder
 from .library.inputs import as_texts
 from .library.sampling import check_whole, filter_logits
-from .library.training import own_randomness
+from .library.smollm import SMOLLM, find_smollm
+from .library.training import Finite, own_randomness
 
 import fastai.callback.schedule  # noqa: F401 -- gives `Learner` its `fit_one_cycle`
 import numpy as np
@@ -165,21 +166,24 @@ def train_gpt2(
         device = gpt.model.device
         dls = DataLoaders(DataLoader(train, bs, shuffle=True, device=device),
             DataLoader(check, bs, device=device))
+        finite = Finite()
         learn = Learner(dls, gpt.model, loss_func=_next_token_loss, metrics=Perplexity(),
-            cbs=GradientClip(1.))
+            cbs=[GradientClip(1.), finite])
         learn.fit_one_cycle(max(1, round(steps*bs/len(x))), lr)
+    if finite.trouble: raise ValueError(finite.explain(lr))
     gpt.model.eval()
     return learn
 
 # %% ../nbs/05_gpt2.ipynb #34065ccf
 def load_decoder(
-    name_or_folder:str|Path='gpt2', # Name on the hub, or a folder
+    name_or_folder:str|Path='gpt2', # `smollm2` (`make decoder`), a name on the hub, or a folder
     revision:str|None=None, # Commit on the hub; None: for `gpt2` the one we know, else `main`
     device:str|None=None, # Where the model goes; None: on the GPU where there is one
 )->Decoder: # Ready to use
     "Load a tokenizer and the model that belongs to it, or say at once what is missing"
     folder = Path(name_or_folder).expanduser()
-    if not folder.is_dir(): folder = hub_folder(str(name_or_folder), revision)
+    if str(name_or_folder) == SMOLLM: folder = find_smollm()
+    elif not folder.is_dir(): folder = hub_folder(str(name_or_folder), revision)
     return read_decoder(folder, device or pick_device())
 
 # %% ../nbs/05_gpt2.ipynb #6fdab121

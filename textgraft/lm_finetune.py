@@ -7,13 +7,10 @@ __all__ = ['unigram_perplexity', 'LanguageModel', 'new_lm', 'next_word_probs', '
            'finetune_lm']
 
 # %% ../nbs/03_lm_finetune.ipynb #bd9cecee
-import json
 import random
 import time
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from threading import RLock
 
 from .batching import lm_dataloaders, pick_device
 from .library.encoders import encoder_of
@@ -21,20 +18,21 @@ from .library.fastai_fixes import mixed_precision
 from .library.ids_on_disk import TokenIds
 from .library.inputs import as_texts
 from textgraft.library.language_models import (
-    arrays_of,
-    fill_weights,
+    ENOUGH_FOR_VECTORS,
     network_sizes,
     reading_plan,
     split_texts,
+    start_from_vectors,
     tokens_per_second,
     wikitext_parts,
     within_time,
 )
 from .library.sampling import check_sampling, check_whole, filter_logits
+from .library.saved_language_model import SavedLanguageModel, language_network
 from .library.sliced_loss import SampledLoss, Sliced, SlicedLoss
-from .library.storage import load_folder, load_weights, save_folder, save_weights
 from .library.training import fit_plan, own_randomness
 from .library.training import quiet as make_quiet
+from .library.word_vectors import skip_gram
 from .tokenization import BOS, PAD, UNK, Tokenizer, Vocab
 
 import numpy as np
@@ -44,7 +42,6 @@ from fastai.callback.training import GradientClip
 from fastai.metrics import Perplexity, accuracy
 from fastai.optimizer import Adam
 from fastai.text.learner import LMLearner, load_ignore_keys, match_embeds
-from fastai.text.models.core import SequentialRNN
 from fastcore.basics import patch
 
 # %% ../nbs/03_lm_finetune.ipynb #0b2d80a5
@@ -61,28 +58,8 @@ def unigram_perplexity(
     return float(np.exp(surprise[np.concatenate(valid)].mean()))
 
 # %% ../nbs/03_lm_finetune.ipynb #9218b8cb
-@dataclass(frozen=True, eq=False)
-class LanguageModel:
-    "A network that guesses the next token, and the vocabulary that it guesses from"
-    model:SequentialRNN # Encoder and decoder: ids `(bs, n)` to scores `(bs, n, len(vocab))`
-    vocab:Vocab # What the ids stand for
-    config:dict # `encoder`, `emb`, `hidden`, `layers`, `drop_mult`, `backwards`, `texts_read`
-    lock:object = field(default_factory=RLock, init=False, repr=False) # One question at a time
-
-    def __repr__(self):
-        c, words = self.config, f'{len(self.vocab):,} words'
-        size = f'{c["layers"]} layers of {c["hidden"]}'
-        return f'LanguageModel({c["encoder"]}, {size}, {words}, {c["texts_read"]:,} texts read)'
-
-    def __sklearn_clone__(self): return self # nothing changes it, so copies can share it
-    def __reduce__(self): return _rebuilt, (arrays_of(self.model), self.vocab, self.config)
-
-def _network(vocab, config, seed=0):
-    "The network that `config` describes, with random weights"
-    with own_randomness(seed): return encoder_of(config).language_model(len(vocab), config)
-
-def _rebuilt(arrays, vocab, config):
-    return LanguageModel(fill_weights(_network(vocab, config), arrays), vocab, config)
+class LanguageModel(SavedLanguageModel):
+    "A network `model` that guesses the next token, `vocab` to guess from, and its sizes, `config`"
 
 # %% ../nbs/03_lm_finetune.ipynb #07fae95e
 def new_lm(
@@ -98,7 +75,7 @@ def new_lm(
     "A language model that has read nothing yet"
     config = dict(encoder=encoder, emb=emb, hidden=hidden, layers=layers, drop_mult=drop_mult,
                   backwards=backwards, texts_read=0)
-    model = _network(vocab, config, seed)
+    model = language_network(vocab, config, seed)
     table = model[0].encoder
     with own_randomness(seed), torch.no_grad():
         table.weight.normal_()
@@ -208,7 +185,7 @@ def carry_over(
     "Move a language model to a new vocabulary (fastai's `match_embeds`)"
     with lm.lock: weights = {name: w.cpu().clone() for name, w in lm.model.state_dict().items()}
     weights = match_embeds(weights, lm.vocab.tokens, vocab.tokens)
-    moved = LanguageModel(_network(vocab, lm.config), vocab, dict(lm.config))
+    moved = LanguageModel(language_network(vocab, lm.config), vocab, dict(lm.config))
     moved.model.load_state_dict(weights)
     return moved
 
@@ -219,7 +196,7 @@ def finetune_lm(
     valid:list[np.ndarray]|TokenIds, # Ids of each text to measure on
     epochs:int = 10, # Passes with all layers learning
     lr:float = 2e-3, # Highest learning rate
-    frozen_epochs:int = 1, # Passes before, with only embedding and decoder learning
+    frozen_epochs:int = 1, # Passes before, with only the embedding learning
     bs:int = 64, # Rows of text read side by side
     seq_len:int = 72, # Tokens read per row and step
     seed:int = 42, # Order of the texts, dropout
@@ -250,7 +227,6 @@ def _step(lm, word):
     "Scores of the next token; the network remembers what came before `word`"
     return lm.model(torch.tensor([[word]], device=pick_device()))[0][0, -1].float().cpu()
 
-# %% ../nbs/03_lm_finetune.ipynb #4ee9594d
 @patch
 @torch.no_grad()
 def generate(
@@ -274,33 +250,6 @@ def generate(
             if words[-1] == self.vocab[BOS]: break
             scores = _step(self, words[-1])
     return prompt.rstrip() + self.vocab.text(words).removeprefix(given)
-
-# %% ../nbs/03_lm_finetune.ipynb #f32700dc
-@patch
-def save(
-    self:LanguageModel,
-    folder:Path, # Folder to make; one that holds something else is left alone
-    about:dict|None = None, # What the model was made from
-)->Path: # The folder
-    "Keep a language model: weights, vocabulary, tokenizer, sizes"
-    vocab = json.dumps(self.vocab.config)
-    with self.lock:
-        return save_folder(folder, 'language model', self.config, {
-            'weights.safetensors': lambda file: save_weights(self.model, file),
-            'vocab.json': lambda file: file.write_text(vocab, encoding='utf-8')}, about)
-
-@patch(cls_method=True)
-def load(
-    cls:LanguageModel,
-    folder:Path, # What `save` wrote
-    about:dict|None = None, # What it must have been made from; None: anything
-)->LanguageModel: # As it was saved, ready to guess
-    "Bring a language model back, or say what is wrong with the folder"
-    kept = load_folder(folder, 'language model', about)
-    words = json.loads((kept.folder/'vocab.json').read_text(encoding='utf-8'))
-    vocab = Vocab.from_config(words)
-    model = load_weights(_network(vocab, kept.config), kept.folder/'weights.safetensors')
-    return cls(model, vocab, kept.config)
 
 # %% ../nbs/03_lm_finetune.ipynb #4611921a
 @patch(cls_method=True)
@@ -328,7 +277,7 @@ def new(
     return new_lm(vocab, **sizes, backwards=backwards, seed=seed, encoder=encoder)
 
 # %% ../nbs/03_lm_finetune.ipynb #297eaa43
-def _prepared(old, texts, valid, given, minutes, seed):
+def _prepared(old, texts, valid, given, vectors, minutes, seed):
     "A copy that knows the new words, ids of both parts, and a plan that fits into the minutes"
     start, texts = time.monotonic(), as_texts(texts)
     if valid is None: texts, valid = split_texts(texts, seed=seed)
@@ -338,6 +287,12 @@ def _prepared(old, texts, valid, given, minutes, seed):
     new_words = len(lm.vocab) - len(old.vocab) if old.config['texts_read'] else 0
     plan = reading_plan(n, n_valid, len(lm.vocab), lm.config['hidden'], new_words, pick_device())
     plan |= {name: value for name, value in given.items() if value is not None}
+    if vectors is None: vectors = n >= ENOUGH_FOR_VECTORS and not old.config['texts_read']
+    if vectors:
+        seconds = 20*minutes if minutes else None # a third of the time
+        size = lm.config['emb']
+        rows = skip_gram(ids, len(lm.vocab), size, seconds=seconds, seed=seed)
+        start_from_vectors(lm.model, rows)
     if minutes:
         dls = _loaders(lm, ids, valid_ids, plan['bs'], plan['seq_len'])
         probe = lm_learner(carry_over(lm, lm.vocab), dls, sampled=plan['sampled'])
@@ -346,7 +301,6 @@ def _prepared(old, texts, valid, given, minutes, seed):
         ids, plan = within_time(ids, plan, speed, left)
     return lm, ids, valid_ids, plan
 
-# %% ../nbs/03_lm_finetune.ipynb #7ecc996b
 @patch
 def finetune(
     self:LanguageModel,
@@ -354,11 +308,12 @@ def finetune(
     valid:list[str]|None = None, # Texts to measure on; None: a tenth of `texts`
     epochs:int|None = None, # Passes with all layers learning; None: from the amount of text
     lr:float|None = None, # Highest learning rate
-    frozen_epochs:int|None = None, # Passes before, with only embedding and decoder learning
+    frozen_epochs:int|None = None, # Passes before, with only the embedding learning
     bs:int|None = None, # Rows of text read side by side
     seq_len:int|None = None, # Tokens read per row and step
     sampled:int|None = None, # Words drawn for the training loss; 0: all are scored
     bf16:bool = False, # Without a GPU: multiply in bfloat16
+    vectors:bool|None = None, # Start from word vectors of `texts`; None: if new, and texts are many
     minutes:float|None = None, # Read for at most about so long
     seed:int = 42, # Which texts are set aside, their order, dropout
     folder:Path|None = None, # Where checkpoints are; None: keep none
@@ -367,6 +322,6 @@ def finetune(
     "Read more texts"
     given = dict(epochs=epochs, lr=lr, frozen_epochs=frozen_epochs, bs=bs, seq_len=seq_len,
                  sampled=sampled)
-    lm, ids, valid_ids, plan = _prepared(self, texts, valid, given, minutes, seed)
+    lm, ids, valid_ids, plan = _prepared(self, texts, valid, given, vectors, minutes, seed)
     finetune_lm(lm, ids, valid_ids, seed=seed, folder=folder, quiet=not verbose, bf16=bf16, **plan)
     return lm

@@ -24,8 +24,9 @@ FORBIDDEN = {
         'silences warnings that it does not name',
     r'google\.colab': 'asks for Colab: only the stamped cell does',
 }
-# The two places that do: one looks at the environment, the other gives each kernel its own.
-MAY = dict.fromkeys(['settings', 'runner'], 'touches the environment or the working folder')
+# The places that do: settings, where models lie, what other processes and engines are told.
+MAY = dict.fromkeys(['settings', 'runner', 'smollm', 'scale', 'distributed'],
+                    'touches the environment or the working folder')
 MACHINE = re.compile(r'(?<![\w.:/])/(home|root|tmp|work|Users|private)/[\w.-]+'
                      r'|\b[A-Z]:\\\\?(Users|Windows|Temp)\b')
 # What a cell prints where no Jupyter kernel shows tables and bars; what every run changes.

@@ -8,11 +8,12 @@ import re
 from functools import partial
 from pathlib import Path
 
+from textgraft.course.records import RecordedTable
+
 import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT/'results/course-small.json'
-LADDER = ROOT/'results/ladder-small.json'
 TWO_CORES = ROOT/'results/two-cores.json'
 COLAB = ROOT/'results/colab.json'
 NOTICE = '<!-- Written by tools/readme.py from nbs/index.ipynb: edit that notebook, ' \
@@ -56,21 +57,14 @@ def with_figures(text, record):
     return '\n'.join([*lines, '', note])
 
 
-def ladder(record, file, again):
+def ladder(record, file):
     "Accuracy of each method with few labels and with more: mean over repetitions, and the range"
-    figures = record['figures']
-    columns = {name: methods for name, methods in figures.items() if name.endswith('labels')}
-
-    def shown(a): return f'{a["mean"]:.1%} ({a["lowest"]:.1%} to {a["highest"]:.1%})'
-
-    methods = next(iter(columns.values()))
-    rows = [[name, *(shown(column[name]) for column in columns.values())] for name in methods]
-    head = [['accuracy with', *columns], ['---']*(len(columns) + 1)]
-    table = [f'| {" | ".join(row)} |' for row in head + rows]
-    draws = len(methods['larger class']['each'])
-    note = f'Mean, lowest and highest of {draws} {again} on {figures["test_reviews"]:,} test ' \
-        f'reviews: `{record["command"]}` on {record["date"]}, figures in [results](results/{file}).'
-    return '\n'.join([*table, '', note])
+    shown = RecordedTable(record)
+    rows = [['accuracy with', *shown.table.columns], ['---']*(len(shown.table.columns) + 1),
+            *shown.table.reset_index().to_numpy().tolist()]
+    lines = [f'| {" | ".join(row)} |' for row in rows]
+    note = f'{shown.note}: `{shown.command}` on {shown.date}, figures in [results](results/{file}).'
+    return '\n'.join([*lines, '', note])
 
 
 def on_colab(record):
@@ -93,8 +87,7 @@ def on_colab(record):
 
 # What stands in nbs/index.ipynb for a table or a paragraph: the record, and how it is told.
 MARKS = {
-    'ladder': (LADDER, partial(ladder, file=LADDER.name, again='seeds')),
-    'two-cores': (TWO_CORES, partial(ladder, file=TWO_CORES.name, again='draws')),
+    'two-cores': (TWO_CORES, partial(ladder, file=TWO_CORES.name)),
     'colab': (COLAB, on_colab),
 }
 

@@ -26,7 +26,8 @@ class LMSettings:
     general_epochs:int = 0 # Passes over the general-English articles that stand in for WikiText-103
     sampled:int = 0 # Words drawn for the training loss beside those of the batch; 0: all are scored
     bf16:bool = False # Without a GPU: multiply in bfloat16
-    pretrained:bool = True # Start from general English; False: from random weights
+    pretrained:bool = True # Start from general English; False: from word vectors or random weights
+    vectors:bool = True # Without general English: embedding from word vectors of the same texts
     read_test:bool = False # Also read the test reviews, without labels, as fastai's lesson does
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class ClassifierSettings:
 @dataclass(frozen=True)
 class GPT2Settings:
     "The decoder of a run"
-    name:str|None # Published GPT-2 to load; None: train the small one below
+    name:str|None # Published decoder beside the small one below; None: `smollm2`
     layers:int # Blocks, one after another
     width:int # Numbers that stand for one token
     heads:int # Attention heads in a layer
@@ -80,11 +81,11 @@ SMALL = Settings(
     name='small', train=2000, test=1000, unlabelled=4000, labels=100, seeds=3,
     min_freq=3, max_vocab=60000,
     lm=LMSettings(emb=64, hidden=64, layers=2, drop=.05, bs=32, seq_len=40,
-                  general_epochs=8, epochs=4, lr=2e-2),
+                  general_epochs=4, epochs=1, lr=2e-2, pretrained=False),
     clas=ClassifierSettings(drop=.5, bs=50, epochs=4, lr=4e-2, max_len=400),
     gpt2=GPT2Settings(name=None, layers=2, width=64, heads=4, vocab=2048, context=64, steps=600))
 
-TEST = SMALL.changed(seeds=2, lm=dict(general_epochs=2, epochs=2), clas=dict(epochs=2))
+TEST = SMALL.changed(seeds=2, lm=dict(general_epochs=2), clas=dict(epochs=2))
 
 CPU = SMALL.changed(
     name='cpu', train=1000, test=1000, unlabelled=3000, labels=200, max_vocab=5000,
@@ -96,8 +97,7 @@ FULL = Settings(
     min_freq=3, max_vocab=60000,
     lm=LMSettings(emb=400, hidden=1152, layers=3, drop=.3, bs=128, seq_len=80, epochs=10, lr=2e-3),
     clas=ClassifierSettings(drop=.5, bs=64, epochs=1, lr=2e-2, max_len=1440),
-    gpt2=GPT2Settings(name='gpt2', layers=12, width=768, heads=12, vocab=50257, context=1024,
-                      steps=0))
+    gpt2=replace(SMALL.gpt2, name='gpt2'))
 
 # %% ../../nbs/course/settings.ipynb #230c69fd
 SIZES = {s.name: s for s in [SMALL, CPU, FULL]}

@@ -14,6 +14,7 @@ from ..batching import padding_share, row_starts
 from ..corpus import Corpus
 from .grammar import Recipe
 from .reviews import small_reviews
+from ..library.corpora import TableCorpus
 from ..library.rungs import RUNGS, Given
 from ..library.splits import same_text
 from textgraft.tokenization import (
@@ -74,7 +75,7 @@ def _accuracy(
 
 def check_recipe(
     recipe:Recipe|None = None, # Yours
-    at_least:float = 0.95, # Accuracy to reach with a hundred labels
+    at_least:float = 0.88, # Accuracy to reach with a hundred labels
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 2: a corpus for which a hundred labels are enough"
     if recipe is None: return 'not attempted'
@@ -88,7 +89,7 @@ def check_recipe(
     try: corpora = [small_reviews(400, 400, 0, seed, recipe) for seed in range(3)]
     except (TypeError, ValueError, IndexError) as error:
         return (f'wrong: expected a value that {changed[0]} can have; no review can be written: '
-                f'{error}')
+                f'{error!s:.80}')
     score = sum(_accuracy('TF-IDF words', corpus, 100) for corpus in corpora)/3
     if score >= at_least: return 'passed'
     return (f'wrong: expected {at_least:.0%}, {changed[0]} leads to {score:.1%}; how often do 100 '
@@ -104,14 +105,17 @@ def check_rule(
     "Exercise 3: judge reviews without having learned"
     if rule is None: return 'not attempted'
     if not callable(rule): return f'wrong: expected a function of a text, not {rule!r:.60}'
-    for text, label in zip(by_hand.text, by_hand.label):
-        try: mine = rule(text)
+    mine = []
+    for text in [*by_hand.text, *corpus.test.text]:
+        try: mine.append(str(rule(text)))
         except Exception as error: # whatever a reader's function raises
-            return f'wrong: expected {label!r} for {text!r}, not {type(error).__name__}: {error}'
-        if mine != label:
-            return (f'wrong: expected {label!r} for {text!r}, not {mine!r}; what is denied, what '
-                    'is not said?')
-    score = float(np.mean([rule(text) for text in corpus.test.text] == corpus.test.label))
+            return (f'wrong: expected a label for {text!r:.60}, not {type(error).__name__}: '
+                    f'{error!s:.80}')
+    for text, label, answer in zip(by_hand.text, by_hand.label, mine):
+        if answer != label:
+            return (f'wrong: expected {label!r} for {text!r}, not {answer!r:.60}; what is denied, '
+                    'what is not said?')
+    score = float(np.mean(mine[len(by_hand):] == corpus.test.label))
     if score >= at_least: return 'passed'
     return (f'wrong: expected {at_least:.0%}, not {score:.1%}; do you look for every word of the '
             'lists?')
@@ -122,7 +126,7 @@ def check_corpus(
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 4: a corpus of one's own"
     if corpus is None: return 'not attempted'
-    if not isinstance(corpus, Corpus):
+    if not isinstance(corpus, TableCorpus): # chapter 0 defines a `Corpus` of its own
         return f'wrong: expected what Corpus.from_folder returns, not a {type(corpus).__name__}'
     if len(corpus.classes) < 3: return f'wrong: expected three classes, not {corpus.classes}'
     counts = [part.label.value_counts().reindex(corpus.classes, fill_value=0)
@@ -145,8 +149,9 @@ def _as_list(
     answer:object, # What a reader gave as a sequence
 )->list|None: # None where it is none
     "A list, tuple or array as a list"
-    if isinstance(answer, (str, bytes, dict, set)) or not hasattr(answer, '__iter__'): return None
-    return list(answer)
+    if isinstance(answer, (str, bytes, dict, set)): return None
+    try: return list(answer)
+    except TypeError: return None
 
 def _as_whole_numbers(
     answer:object, # What a reader gave as numbers
@@ -155,7 +160,7 @@ def _as_whole_numbers(
     values = _as_list(answer)
     if values is None: return None
     numbers = [_as_number(value) for value in values]
-    if any(number is None or number != int(number) for number in numbers): return None
+    if any(number is None or not number.is_integer() for number in numbers): return None
     return [int(number) for number in numbers]
 
 def _first_difference(
@@ -174,7 +179,8 @@ def check_tokens(
     "Exercise 1: the tokens of a text, by hand"
     if answer is None: return 'not attempted'
     mine = answer.split() if isinstance(answer, str) else _as_list(answer)
-    if mine is None: return f'wrong: expected tokens with spaces between them, not {answer!r:.60}'
+    if mine is None or not all(isinstance(token, str) for token in mine):
+        return f'wrong: expected tokens with spaces between them, not {answer!r:.60}'
     right = tokenize([text])[0]
     if mine == right: return 'passed'
     n = _first_difference(mine, right)
@@ -195,7 +201,8 @@ def check_small_vocab(
 )->str: # `passed`, `not attempted`, or what is wrong
     "Exercise 2: the smallest vocabulary that leaves few tokens unknown"
     if vocab is None: return 'not attempted'
-    if not isinstance(vocab, Vocab): return f'wrong: expected a Vocab, not a {type(vocab).__name__}'
+    if type(vocab).__name__ != 'Vocab': # chapter 1 defines a `Vocab` of its own
+        return f'wrong: expected a Vocab, not a {type(vocab).__name__}'
     known = [token for token in vocab.tokens if token != 'xxfake']
     share = vocab.unknown_share(token_lists)
     if share > at_most:
@@ -219,7 +226,7 @@ def check_number_rule(
     try: tokens = tokenize_one('Only &#163;9.50 of 1000!!!!!', word_splitter(), rules)
     except Exception as error: # whatever a reader's function raises
         return ('wrong: expected rules from text to text, one of them raises '
-                f'{type(error).__name__}: {error}')
+                f'{type(error).__name__}: {error!s:.80}')
     right = f'{BOS} {MAJ} only £ xxnum of xxnum {REP} 5 !'.split()
     if tokens == right: return 'passed'
     hint = 'a number is one token, with its decimals'
@@ -245,13 +252,14 @@ def check_look_up(
         return tokenize_one(piece, splitter)
 
     for text, right in zip(texts, tokenize(texts)):
-        try: mine = list(look_up(text, ask))
+        try: mine = [str(token) for token in look_up(text, ask)]
         except Exception as error: # whatever a reader's function raises
-            return f'wrong: expected tokens of {text!r:.60}, not {type(error).__name__}: {error}'
+            return (f'wrong: expected tokens of {text!r:.60}, not {type(error).__name__}: '
+                    f'{error!s:.80}')
         n = _first_difference(mine, right)
         if mine != right:
             return (f'wrong: expected {right[n:n + 3]} after {right[max(n - 4, 0):n]}, not '
-                    f'{mine[n:n + 3]}; what stands beside it?')
+                    f'{mine[n:n + 3]!s:.80}; what stands beside it?')
     share = sum(map(len, asked)) / sum(map(len, texts))
     if share <= at_most: return 'passed'
     return (f'wrong: expected at most {at_most:.0%} of the text to be asked for, not {share:.0%}; '
@@ -316,9 +324,12 @@ def check_batches(
     epochs = []
     for seed in (0, 1):
         rng = np.random.default_rng(seed)
-        try: batches = [np.asarray(batch, dtype=int) for batch in draw(lens, bs, rng)]
+        try: batches = [_as_whole_numbers(batch) for batch in draw(lens, bs, rng)]
         except Exception as error: # whatever a reader's function raises
-            return f'wrong: expected lists of whole numbers, not {type(error).__name__}: {error}'
+            return (f'wrong: expected lists of whole numbers, not {type(error).__name__}: '
+                    f'{error!s:.80}')
+        if None in batches: return 'wrong: expected lists of whole numbers, one for each batch'
+        batches = [np.array(batch, dtype=int) for batch in batches]
         fault = _fault_of_batches(batches, lens, bs, less_than)
         if fault: return f'wrong: expected {fault}'
         epochs.append({frozenset(batch.tolist()) for batch in batches})
@@ -363,7 +374,7 @@ def check_whole_texts(
                 for side in (0, 1))
     except Exception as error: # whatever a reader's function raises
         return (f'wrong: expected pairs of x and y, {bs} rows each, not {type(error).__name__}: '
-                f'{error}')
+                f'{error!s:.80}')
     if len(x) != bs: return f'wrong: expected {bs} lanes, not {len(x)}'
     if x.shape != y.shape or (y[:, :-1] != x[:, 1:]).any():
         return 'wrong: expected y to be x one token further, from batch to batch too'

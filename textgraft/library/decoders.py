@@ -22,7 +22,7 @@ from pathlib import Path
 
 from .inputs import as_texts
 from .sampling import check_positive, check_sampling, check_whole, filter_logits
-from .storage import load_folder, save_folder
+from .storage import MANIFEST, read_folder, save_folder
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -45,10 +45,8 @@ from huggingface_hub.errors import (
 )
 from IPython.display import HTML
 from tokenizers.pre_tokenizers import ByteLevel
-from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
@@ -261,11 +259,16 @@ def row_bits(self:Decoder,
     rows:list[list[int]], # Ids; all but the last of a row must fit into the context
 )->list[np.ndarray]: # For each row the bits of its second id, its third ...
     "How surprising each id is after those before it"
-    bits = [None]*len(rows)
-    for part, ids, mask in self.batches(rows):
-        scores = self.logits(ids[:, :-1], mask[:, :-1]).transpose(1, 2)
-        nats = cross_entropy(scores, ids[:, 1:], reduction='none').cpu().numpy()
-        for i, row in zip(part, nats): bits[i] = row[:len(rows[i])-1]/np.log(2)
+    bits, same = [None]*len(rows), {}
+    for i, row in enumerate(rows): same.setdefault(tuple(row[:-1]), []).append(i)
+    before = list(same) # rows that differ in their last id only are read once
+    for part, ids, mask in self.batches(before):
+        costs = self.logits(ids, mask).log_softmax(-1)/-np.log(2)
+        for place, each in zip(part, costs):
+            for i in same[before[place]]:
+                following = torch.tensor(rows[i][1:], device=each.device)
+                places = torch.arange(len(following), device=each.device)
+                bits[i] = each[places, following].cpu().numpy()
     return bits
 
 # %% ../../nbs/library/decoders.ipynb #9d5e0a12
@@ -325,6 +328,21 @@ def features(self:Decoder,
         states = out.last_hidden_state[torch.arange(len(ids)), last]
         found[part] = states.float().cpu().numpy()
     return found
+
+# %% ../../nbs/library/decoders.ipynb #9d5e0b09
+@patch
+@torch.inference_mode()
+def attention(self:Decoder,
+    text:str, # A short one; it is read as it stands
+)->torch.Tensor: # Blocks x heads x tokens x tokens; a row sums to one
+    "How much each token looks at each, in each head"
+    ids = torch.tensor([self.ids(as_texts([text], 'text'))[0]], device=self.model.device)
+    usual = self.model.config._attn_implementation
+    with self.lock:
+        self.model.set_attn_implementation('eager')
+        try: out = self.model(input_ids=ids, output_attentions=True, use_cache=False)
+        finally: self.model.set_attn_implementation(usual)
+    return torch.stack(out.attentions)[:, 0].float().cpu()
 
 # %% ../../nbs/library/decoders.ipynb #9d5e0a14
 class Draw(LogitsProcessor):
@@ -634,6 +652,16 @@ def _check_kind(folder):
         raise ValueError(f'{folder} holds a model of type {kind!r}: transformers has no causal '
             'language model of that name, and code that comes with a model is not run')
 
+def _check_sizes(folder):
+    "Refuse a configuration that asks for far more than the weights could fill"
+    config = _read_json(folder/'config.json')
+    limit = 2_000_000 + sum((folder/name).stat().st_size for name in _weight_files(folder))
+    layers = ('n_layer', 'n_layers', 'num_layers', 'num_hidden_layers')
+    for name, value in config.items():
+        most = 10_000 if name in layers else limit
+        if isinstance(value, int) and abs(value) > most:
+            raise ValueError(f'{folder} does not fit its config.json, which says {name}={value}')
+
 def _check_report(folder, report):
     "Refuse weights that are not those of the model that config.json describes"
     layer = re.compile(r'\.\d+\..+\.weight$')
@@ -685,8 +713,9 @@ def _read_gguf(folder, name):
     source = dict(gguf_file=name, local_files_only=True)
     with _explain_damage(folder), _no_reports():
         tokenizer = AutoTokenizer.from_pretrained(folder, **source)
-        config = AutoConfig.from_pretrained(folder, **source)
         quantized = AutoModelForCausalLM.from_pretrained(folder, **source)
+        config = quantized.config # reading the file once more would take half a minute
+        if hasattr(config, 'quantization_config'): del config.quantization_config
         model = AutoModelForCausalLM.from_config(config)
         model.load_state_dict(quantized.state_dict())
     return tokenizer, model
@@ -696,6 +725,7 @@ def _read_files(folder):
     "Tokenizer and model from a folder of transformers' layout"
     _check_files(folder)
     _check_kind(folder)
+    _check_sizes(folder)
     local = dict(local_files_only=True, trust_remote_code=False)
     with _explain_damage(folder), _no_reports():
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
@@ -711,7 +741,11 @@ def read_decoder(
 )->Decoder: # Checked
     "Read tokenizer and model from a folder, or say what is missing or does not fit"
     folder = Path(folder)
-    if (folder/'textgraft.json').exists(): load_folder(folder, 'decoder') # compares checksums
+    if folder.is_dir() and not (folder/MANIFEST).exists(): return _read_and_check(folder, device)
+    return read_folder(folder, 'decoder', lambda kept: _read_and_check(kept.folder, device))
+
+def _read_and_check(folder, device):
+    "The decoder of a folder, after everything about it has been looked at"
     quantized = _gguf_file(folder)
     tokenizer, model = _read_gguf(folder, quantized) if quantized else _read_files(folder)
     _check_numbers(model)
@@ -819,16 +853,19 @@ def plot_next_tokens(
 
 # %% ../../nbs/library/decoders.ipynb #9d5e0b04
 def plot_attention(
-    weights:torch.Tensor, # Tokens x tokens: how much each row looks at each column
+    heads:dict[str,torch.Tensor], # Title -> tokens x tokens: how much each row looks at each column
     tokens:list[str], # Their spelling
-)->plt.Figure: # One square per pair of tokens, the darker the more it looks there
-    "A picture of one attention head"
-    places = range(len(tokens))
-    fig, ax = plt.subplots(figsize=(3.8, 3.6), dpi=80, layout='constrained')
-    ax.imshow(weights, cmap='Blues', vmin=0, vmax=1)
-    ax.set_xticks(places, tokens, rotation=90)
-    ax.set_yticks(places, tokens)
-    ax.set(xlabel='is looked at', ylabel='looks back')
+)->plt.Figure: # For each head a cell per pair of tokens, the darker the more it looks there
+    "Pictures of attention heads, side by side"
+    places, width = range(len(tokens)), 0.8 + 2.2*len(heads)
+    fig, axes = plt.subplots(1, len(heads), figsize=(width, 3), dpi=80, sharey=True,
+        squeeze=False, layout='constrained')
+    for ax, (title, weights) in zip(axes[0], heads.items()):
+        ax.imshow(weights, cmap='Blues', vmin=0, vmax=1)
+        ax.set_xticks(places, tokens, rotation=90)
+        ax.set_yticks(places, tokens)
+        ax.set(title=title, xlabel='is looked at')
+    axes[0, 0].set_ylabel('looks back')
     plt.close(fig)
     return fig
 

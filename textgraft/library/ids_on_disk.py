@@ -9,15 +9,15 @@ __all__ = ['TokenIds', 'join_ids', 'TokenCounter', 'fingerprint', 'write_ids', '
 import hashlib
 import json
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from .inputs import as_texts
-from .storage import write_whole
+from .storage import check_writable, is_marked, write_whole
 from ..tokenization import Tokenizer, Vocab
 
 import numpy as np
@@ -99,6 +99,8 @@ def _header_bytes(header):
     raw += b' ' * (-len(raw) % 8)
     return len(raw).to_bytes(8, 'little') + raw
 
+_MARK = b'{"__metadata__": {"key"' # near the beginning of each file
+
 def _digest(metadata):
     "Begun with what the header says; the data follow"
     return hashlib.blake2b((metadata['key'] + metadata['vocab']).encode(), digest_size=16)
@@ -130,7 +132,7 @@ def write_ids(
             metadata['digest'] = digest.hexdigest()
             file.seek(0)
             file.write(_header_bytes(header))
-    write_whole(path, write)
+    write_whole(path, write, mark=_MARK)
 
 # %% ../../nbs/library/ids_on_disk.ipynb #18ec8009
 def read_ids(
@@ -138,25 +140,31 @@ def read_ids(
     key:str|None=None, # Fingerprint it must have; None: any
 )->TokenIds: # The ids stay on disk until they are used
     "Open a file of ids; a `ValueError` says what is wrong with it"
+    path = Path(path).expanduser()
     try:
         metadata, ids, offsets = _parts(path)
         vocab = Vocab.from_config(json.loads(metadata['vocab']))
-    except FileNotFoundError: raise
-    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
-        raise ValueError('the file is damaged') from error
+    except (FileNotFoundError, IsADirectoryError, PermissionError): raise
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, OSError,
+            RecursionError, MemoryError) as error:
+        raise ValueError(f'{path} is damaged, or no file of ids: remove it, and make it again '
+                         'with cached_ids') from error
     if key not in (None, metadata['key']):
-        raise ValueError('the texts, the tokenizer or the settings have changed')
+        raise ValueError(f'{path}: the texts, the tokenizer or the settings have changed')
     return TokenIds(ids, offsets, vocab)
 
 def _parts(path):
     "Metadata, ids and offsets, after the digest has been compared"
     with open(path, 'rb') as file:
-        size = int.from_bytes(file.read(8), 'little')
-        header = json.loads(file.read(size) if size < os.path.getsize(path) else '')
+        size, whole = int.from_bytes(file.read(8), 'little'), os.path.getsize(path)
+        header = json.loads(file.read(size) if size < whole else '')
         metadata, info = header['__metadata__'], header['ids']
-        offsets = np.fromfile(file, np.int64, header['offsets']['shape'][0])
+        n_offsets = header['offsets']['shape'][0]
+        if not 0 < n_offsets <= whole//8: raise ValueError('more texts than the file has bytes')
+        offsets = np.fromfile(file, np.int64, n_offsets)
         kind = {'U16': np.uint16, 'I32': np.int32}[info['dtype']]
-        start = 8 + size + info['data_offsets'][0]
+        start, stop = (8 + size + place for place in info['data_offsets'])
+        if stop != whole: raise ValueError('not as long as it says')
         ids = np.memmap(file, kind, 'r', start, tuple(info['shape']))
     digest = _digest(metadata)
     digest.update(offsets.tobytes())
@@ -185,19 +193,28 @@ def cached_ids(
     key = fingerprint(texts, tokenizer, vocab.tokens if vocab else [min_freq, max_vocab])
     if path.exists():
         try: return read_ids(path, key)
-        except ValueError as why: print(f'{path.name}: {why}, tokenizing again')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(path)
+        except ValueError as why: _say_why(path, why)
+    check_writable(path).parent.mkdir(parents=True, exist_ok=True)
     def new_vocab(counts): return vocab or tokenizer.vocab_of_counts(counts, min_freq, max_vocab)
     make_ids(texts, path, key, tokenizer, new_vocab, n_workers, progress)
     return read_ids(path, key)
 
-def _remove_leftovers(path):
-    "What a program left that was killed more than an hour ago"
-    for old in path.parent.glob(f'.{path.name}.*.part'):
-        if time.time() - old.stat().st_mtime > 3600: old.unlink(missing_ok=True)
+def _say_why(path, why):
+    "The ids are made again; a file that does not begin as ours do is left alone"
+    if not is_marked(path, _MARK):
+        raise FileExistsError(f'{path} is there, and Textgraft did not write it: name another '
+                              'file, or remove it') from why
+    print(f'{why}, tokenizing again')
 
 # %% ../../nbs/library/ids_on_disk.ipynb #614606c0
+@contextmanager
+def _named_if_full(path):
+    "The scratch file has no name: an error of the disk gets that of the result"
+    try: yield
+    except OSError as error:
+        if error.errno and error.filename is None: error.filename = str(path)
+        raise
+
 def make_ids(
     texts:list[str], # Raw texts
     path:Path, # File to write
@@ -209,7 +226,7 @@ def make_ids(
 )->None: # The file is there
     "Tokenize once: running numbers into a scratch file, then ids into `path`"
     books, lens = TokenCounter(), []
-    with TemporaryFile(dir=path.parent) as scratch:
+    with _named_if_full(path), TemporaryFile(dir=path.parent) as scratch:
         for tokens, numbers, sizes in tokenizer.batches(texts, n_workers, progress):
             scratch.write(books.add(tokens, numbers).tobytes())
             lens.append(sizes)

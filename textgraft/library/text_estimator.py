@@ -17,7 +17,14 @@ from ..batching import predict_loader
 from .encoders import encoder_of
 from .inputs import as_labels, as_texts, class_names, from_json, to_json
 from .language_models import arrays_of, fill_weights
-from .storage import load_folder, load_weights, save_folder, save_weights
+from .probes import with_linear_head
+from textgraft.library.storage import (
+    build_with_weights,
+    read_folder,
+    save_folder,
+    save_weights,
+)
+from .training import own_randomness
 from ..tokenization import PAD, SPECIAL_TOKENS, UNK, Vocab
 
 import numpy as np
@@ -64,12 +71,14 @@ def warn_of_unknown_words(
 
 # %% ../../nbs/library/text_estimator.ipynb #bc770da8
 def build_network(
-    config:dict, # `encoder`, and the sizes that it wants
+    config:dict, # `encoder`, the sizes that it wants; `linear`: a head without a hidden layer
     vocab_size:int, # Number of ids in the vocabulary
     n_classes:int, # Number of answers
 )->nn.Module: # With random weights
     "The network that `config` describes"
-    return encoder_of(config).classifier(vocab_size, n_classes, config)
+    with own_randomness(0):
+        network = encoder_of(config).classifier(vocab_size, n_classes, config)
+        return with_linear_head(network, n_classes) if config.get('linear') else network
 
 # %% ../../nbs/library/text_estimator.ipynb #9adb753d
 class _Travelling(ClassifierMixin, BaseEstimator):
@@ -248,12 +257,15 @@ def load(
     folder:str|Path, # What `save` wrote
 )->TextEstimator: # As it was saved, ready to be asked
     "Bring a classifier back, or say what is wrong with the folder"
-    kept = load_folder(folder, 'text classifier')
-    vocab = Vocab.from_config(json.loads((kept.folder/'vocab.json').read_text(encoding='utf-8')))
-    loaded = cls(**kept.config['params'], tokenizer=vocab.tokenizer)
-    loaded.classes_ = from_json(kept.config['classes'])
-    loaded.class_shares_ = np.array(kept.config['class_shares'])
-    loaded.recipe_ = kept.config['recipe']
-    network = build_network(kept.config['config'], len(vocab), len(loaded.classes_))
-    load_weights(network, kept.folder/'weights.safetensors')
-    return loaded._keep(network, vocab, kept.config['config'])
+    def read(kept):
+        words = (kept.folder/'vocab.json').read_text(encoding='utf-8')
+        vocab, config = Vocab.from_config(json.loads(words)), kept.config['config']
+        loaded = cls(**kept.config['params'], tokenizer=vocab.tokenizer)
+        loaded.classes_ = from_json(kept.config['classes'])
+        shares = np.array(kept.config['class_shares'], dtype=float)
+        loaded.class_shares_ = shares.reshape(len(loaded.classes_))
+        loaded.recipe_ = kept.config['recipe']
+        def build(): return build_network(config, len(vocab), len(loaded.classes_))
+        weights = kept.folder/'weights.safetensors'
+        return loaded._keep(build_with_weights(build, config['layers'], weights), vocab, config)
+    return read_folder(folder, 'text classifier', read)
