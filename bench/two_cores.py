@@ -15,7 +15,7 @@ import json
 
 from bench.full import changed, epochs_of, own_settings, timed
 from bench.record import record
-from textgraft.classifier import TextClassifier, all_at_once, thaw_plan
+from textgraft.classifier import TextClassifier
 from textgraft.course.reviews import load_corpus
 from textgraft.course.settings import choose_settings
 from textgraft.course.stages import review_lm, stage_of
@@ -27,70 +27,62 @@ from textgraft.lm_finetune import new_lm, unigram_perplexity
 
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 LM = dict(pretrained=False, vectors=True, emb=128, hidden=256, layers=2, bs=64, seq_len=72,
-          epochs=3, lr=1e-2, sampled=512, bf16=True)
-CLASSIFIER = dict(bs=25, lr=1e-2, drop=.1)
+          epochs=2, lr=1e-2, sampled=512)
 COUNTED = ('larger class', 'TF-IDF words', 'NB word pairs', 'TF-IDF + SVD')
 
 
-def epochs_for(n_labels):
-    "The more labels, the fewer passes over them"
-    if n_labels <= 100: return 8
-    return 4 if n_labels <= 500 else 2
-
-
-def tuned(cfg, lm, n_labels):
+def tuned(cfg, lm):
     "Networks that learn as a whole: from scratch, and ULMFiT with two plans"
-    layers, epochs, lr = cfg.lm.layers, epochs_for(n_labels), cfg.clas.lr
-    bs = max(2, min(cfg.clas.bs, n_labels//2))
-    part = dict(bs=bs, drop_mult=cfg.clas.drop, max_len=cfg.clas.max_len, seed=cfg.seed)
-    random = new_lm(lm.vocab, cfg.lm.emb, cfg.lm.hidden, layers, seed=cfg.seed)
-    thaw = thaw_plan(layers, epochs, lr)
-    passes = sum(step['epochs'] for step in thaw) # as many for all
-    scratch = TextClassifier(random, all_at_once(layers, passes, lr), **part)
-    return {'same network from scratch': scratch,
-            'ULMFiT, thawed step by step': TextClassifier(lm, thaw, **part),
-            'ULMFiT, at once': TextClassifier(lm, all_at_once(layers, passes, 4e-3), **part)}
+    random = new_lm(lm.vocab, cfg.lm.emb, cfg.lm.hidden, cfg.lm.layers, seed=cfg.seed)
+    starts = {'same network from scratch': (random, 'at once'),
+              'ULMFiT, thawed step by step': (lm, 'thaw'), 'ULMFiT, at once': (lm, 'at once')}
+    return {name: TextClassifier(start, plan, seed=cfg.seed)
+            for name, (start, plan) in starts.items()}
 
 
 def readers(cfg, read):
-    "What has read the same texts without labels; its rows for the test texts; its seconds"
+    "What has read the same texts without labels, how its numbers vary over them; its seconds"
     texts, found, seconds = read.texts(), {}, {}
+    some = read.unlabelled.text[:2000]
+    words, documents = MeanVectors(epochs=5, seed=cfg.seed), DocumentVectors(seed=cfg.seed)
     for name, step in (('TF-IDF + SVD', lambda: Given(texts, seed=cfg.seed).svd),
-                       ('mean word vectors', lambda: MeanVectors(seed=cfg.seed).fit(texts)),
-                       ('document vectors', lambda: DocumentVectors(seed=cfg.seed).fit(texts))):
+                       ('mean word vectors', lambda: words.fit(texts)),
+                       ('document vectors', lambda: documents.fit(texts))):
         fitted, seconds[name] = timed(step)
-        found[name] = fitted, fitted.transform(read.test.text)
+        scaler = StandardScaler().fit(fitted.transform(some))
+        found[name] = fitted, scaler, scaler.transform(fitted.transform(read.test.text))
         print(f'{name}: {seconds[name]:.0f} s', flush=True)
     return found, seconds
 
 
 def regression():
     "The same for all who have read; C is chosen on the training texts"
-    choose = GridSearchCV(LogisticRegression(max_iter=300), dict(C=[.001, .01, .1, 1.]), cv=3)
-    return make_pipeline(StandardScaler(), choose)
+    strengths = dict(C=[.001, .01, .1, 1.])
+    return GridSearchCV(LogisticRegression(max_iter=300), strengths, scoring='neg_log_loss', cv=3)
 
 
-def accuracies(cfg, n_labels, lm, whole, read, steps, with_tuned):
+def accuracies(cfg, n_labels, lm, whole, read, given, steps, with_tuned):
     "Accuracy of each method; the networks read `read`, counting reads the whole reviews as well"
     few = {name: corpus.sample(train=n_labels, seed=cfg.seed).train
            for name, corpus in (('whole', whole), ('read', read))}
-    given, found = Given(whole.texts(), seed=cfg.seed), {}
+    found = {}
     for name in COUNTED:
         model = RUNGS[name](given).fit(few['whole'].text, few['whole'].label)
         found[name] = model.score(whole.test.text, whole.test.label)
     texts, labels = few['read'].text, few['read'].label
-    for name, (step, of_tests) in steps.items():
-        model = regression().fit(step.transform(texts), labels)
-        found[f'{name}, same texts'] = model.score(of_tests, read.test.label)
+    for name, (step, scaler, of_tests) in steps.items():
+        model = regression().fit(scaler.transform(step.transform(texts)), labels)
+        answers = model.predict(of_tests)
+        found[f'{name}, same texts'] = accuracy_score(read.test.label, answers)
     models = {}
     if read is not whole: models['TF-IDF on telegrams'] = RUNGS['TF-IDF words'](given)
-    models['ULMFiT, probe'] = TextClassifier(lm, 'probe', max_len=cfg.clas.max_len, seed=cfg.seed)
-    if with_tuned: models |= tuned(cfg, lm, n_labels)
+    models['ULMFiT, probe'] = TextClassifier(lm, 'probe', seed=cfg.seed)
+    if with_tuned: models |= tuned(cfg, lm)
     for name, model in models.items():
         model.fit(texts, labels)
         found[name] = model.score(read.test.text, read.test.label)
@@ -132,16 +124,18 @@ def main():
     amounts = dict(train=None, unlabelled=None, test=5000, max_vocab=12000)
     if not args.data: amounts |= dict(train=2000, unlabelled=2000, test=500)
     base = choose_settings('cpu' if args.data else 'small', args.data)
-    cfg = changed(base.changed(lm=LM, clas=CLASSIFIER, **amounts), args.set)
-    whole, reading = timed(lambda: load_corpus(cfg))
+    cfg = changed(base.changed(lm=LM, **amounts), args.set)
+    whole, loading = timed(lambda: load_corpus(cfg))
     read = whole if args.whole else telegram_corpus(whole)
     lm, figures = language_model(cfg, read)
     steps, seconds = readers(cfg, read)
+    given = Given(whole.texts(), seed=cfg.seed)
+    _, svd_seconds = timed(lambda: given.svd)
     figures = dict(reads='whole reviews' if args.whole else 'telegrams',
-                   test_reviews=len(read.test), language_model=figures, rivals_seconds=seconds)
+                   test_reviews=len(read.test), language_model=figures)
     print(figures, flush=True)
     for n_labels in args.labels:
-        draws = [accuracies(cfg.changed(seed=seed), n_labels, lm, whole, read, steps,
+        draws = [accuracies(cfg.changed(seed=seed), n_labels, lm, whole, read, given, steps,
                             with_tuned=seed < args.tuned_draws)
                  for seed in range(args.draws)]
         table = pd.DataFrame(draws).agg(['mean', 'min', 'max']).T
@@ -150,7 +144,11 @@ def main():
             name: dict(mean=float(row['mean']), lowest=float(row['min']), highest=float(row['max']),
                        each=[draw[name] for draw in draws if name in draw])
             for name, row in table.iterrows()}
-    figures |= dict(reading_seconds=reading, settings=own_settings(cfg))
+    spent = {f'{name}, same texts': n for name, n in seconds.items()}
+    spent['TF-IDF + SVD'] = svd_seconds
+    if lm_seconds := figures['language_model']['seconds']:
+        spent |= {name: lm_seconds for name in table.index if name.startswith('ULMFiT')}
+    figures |= dict(seconds_of_reading=spent, loading_seconds=loading, settings=own_settings(cfg))
     if not args.no_record: print(record(args.name, figures))
 
 

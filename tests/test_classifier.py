@@ -18,7 +18,8 @@ from textgraft.classifier import (
     thaw_plan,
     training_recipe,
 )
-from textgraft.library.probes import pooled_states
+from textgraft.library import probes
+from textgraft.library.probes import fit_probe, pooled_states
 from textgraft.library.text_estimator import NOT_KEPT, UnknownWordsWarning, readable_ids
 from textgraft.library.training import fit_plan, quiet
 from textgraft.lm_finetune import LanguageModel, new_lm
@@ -209,10 +210,46 @@ def test_a_probe_says_what_logistic_regression_says():
     model = probe().fit(TABLE.text, TABLE.label)
     loader, places = predict_loader(readable_ids(VOCAB, list(TABLE.text)), VOCAB)
     states = pooled_states(model.network_, loader)[places]
+    states = states[:, np.r_[:16, 32:48]] # the last one and the mean, not the largest values
     regression = LogisticRegression(C=model.recipe_['C'], max_iter=300)
     regression = make_pipeline(StandardScaler(), regression).fit(states, TABLE.label)
     expected = regression.predict_proba(states)
     np.testing.assert_allclose(model.predict_proba(TABLE.text), expected, atol=1e-3)
+
+
+def widest_direction_tells(n, seed=0):
+    "States of 20 numbers for each kind of pooling: the last state moves with the answer"
+    rng = np.random.default_rng(seed)
+    answers = rng.integers(0, 2, n)
+    rows = rng.normal(size=(n, 60)).astype(np.float32)
+    rows[:, :20] += .5*(2*answers[:, None] - 1)
+    return rows, answers
+
+
+def test_texts_without_labels_tell_a_probe_where_to_look(monkeypatch):
+    usual, _ = widest_direction_tells(1000)
+    tests, right = widest_direction_tells(1000, seed=1)
+    found = {}
+    for name, known in {'unknown': None, 'known': usual}.items():
+        answers = []
+        for seed in range(20):
+            rows, labels = widest_direction_tells(8, seed=2 + seed)
+            if len(set(labels)) < 2: continue
+            monkeypatch.setattr(probes, 'pooled_states', lambda network, loader, rows=rows: rows)
+            network = graft(new_lm(VOCAB, 20, 6, 1), 2, linear=True)
+            fit_probe(network, None, np.arange(8), labels, known)
+            scores = network[1].layers.eval()(torch.from_numpy(tests)).detach().numpy()
+            answers.append((scores.argmax(axis=1) == right).mean())
+        found[name] = np.mean(answers)
+    assert found['known'] > found['unknown'] + .05
+
+
+def test_too_few_texts_without_labels_change_nothing():
+    first, second = language_model(), language_model()
+    second.states = np.random.default_rng(0).normal(size=(99, 48)).astype(np.float32)
+    answers = [probe(lm=lm).fit(TABLE.text, TABLE.label).predict_proba(TABLE.text)
+               for lm in (first, second)]
+    np.testing.assert_array_equal(*answers)
 
 
 def test_a_probe_with_one_text_of_a_class_and_numbers_that_never_change():
@@ -235,6 +272,7 @@ def test_when_a_probe_is_the_choice():
     small = dict(layers=2, hidden=64)
     assert training_recipe(200, small | dict(texts_read=WELL_READ))['plan'] == 'probe'
     assert training_recipe(200, small | dict(texts_read=WELL_READ), epochs=3)['plan'] != 'probe'
+    assert training_recipe(5_000, small | dict(texts_read=WELL_READ))['plan'] != 'probe'
     for other in (small, small | dict(texts_read=WELL_READ-1),
                   dict(layers=3, hidden=LARGE, texts_read=WELL_READ)):
         assert training_recipe(200, other)['plan'] != 'probe'
@@ -342,7 +380,7 @@ def test_two_texts_are_enough():
 
 # What it is made from
 
-@pytest.mark.parametrize('n, bs, at_least', [(2, 2, 4), (20, 4, 10), (200, 20, 8), (20_000, 32, 4)])
+@pytest.mark.parametrize('n, bs, at_least', [(2, 2, 4), (20, 4, 10), (200, 20, 8), (20_000, 32, 2)])
 def test_choices_follow_the_number_of_labels(n, bs, at_least):
     recipe = training_recipe(n, dict(layers=2, hidden=64))
     step, = recipe['plan']

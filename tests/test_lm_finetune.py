@@ -121,8 +121,10 @@ print(next_word_probs(LanguageModel.load({str(tmp_path/"lm")!r}), [2, 9]).tolist
     np.testing.assert_allclose(json.loads(done.stdout), next_word_probs(lm, [2, 9]), rtol=1e-4)
 
 
-@pytest.mark.parametrize('name', ['weights.safetensors', 'vocab.json', 'textgraft.json'])
+@pytest.mark.parametrize(
+    'name', ['weights.safetensors', 'vocab.json', 'states.safetensors', 'textgraft.json'])
 def test_a_damaged_folder_is_refused(tmp_path, lm, name):
+    lm.states = np.ones((3, 24), dtype=np.float32)
     file = lm.save(tmp_path/'lm')/name
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(ValueError, match=name): LanguageModel.load(tmp_path/'lm')
@@ -245,6 +247,7 @@ def test_a_model_from_texts_learns_and_the_old_one_stays(read):
     assert second.perplexity(MAILS) < first.perplexity(MAILS)
     assert (first.config['texts_read'], second.config['texts_read']) == (0, 13)
     assert clone(second) is second and 'texts read' in repr(second)
+    assert first.states is None and second.states.shape == (2, 24) # texts, three kinds of pooling
 
 
 def test_words_of_further_texts_are_added_and_known_ones_keep_their_rows(read):
@@ -363,6 +366,7 @@ def test_a_model_travels_with_its_vocabulary(read):
     twin = pickle.loads(pickle.dumps(read))
     assert twin.vocab == read.vocab and twin.config == read.config and same_weights(twin, read)
     assert twin.generate('I was', 5) == read.generate('I was', 5)
+    np.testing.assert_array_equal(twin.states, read.states)
 
 
 class GRU(torch.nn.Module):

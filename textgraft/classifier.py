@@ -10,11 +10,9 @@ __all__ = ['LARGE', 'WELL_READ', 'graft', 'thaw_plan', 'all_at_once', 'classifie
 from functools import partial
 from pathlib import Path
 
-from .batching import classifier_dataloaders, predict_loader
 from .library.encoders import encoder_of
 from .library.fastai_fixes import mixed_precision
-from .library.inputs import as_texts, class_names, to_json
-from .library.probes import fit_probe
+from .library.inputs import as_texts, to_json
 from textgraft.library.text_estimator import (
     Explanation,
     NoValidation,
@@ -23,16 +21,12 @@ from textgraft.library.text_estimator import (
     matching_labels,
     readable_ids,
 )
-from textgraft.library.training import (
-    fit_plan,
-    own_randomness,
-    quiet,
-)
+from .library.training import fit_plan, own_randomness, quiet
 from .lm_finetune import LanguageModel
+from .tokenization import SPECIAL_TOKENS
 
 import numpy as np
 import pandas as pd
-import torch
 from fastai.callback.training import GradientClip
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy as accuracy_metric
@@ -103,13 +97,15 @@ def classifier_learner(
         metrics=accuracy_metric, cbs=GradientClip(0.5)))
 
 # %% ../nbs/04_classifier.ipynb #a7808095
+_MANY = 5_000 # labels: from here on the whole network learns more from them than a head alone
+
 def _batch(n_labels):
     "About ten batches, neither tiny nor large"
     return min(n_labels, int(np.clip(n_labels//10, 4, 32)))
 
 def _passes(n_labels, bs):
-    "About two hundred steps"
-    return int(np.clip(200*bs//n_labels, 4, 12))
+    "About two hundred steps; over many texts two passes"
+    return int(np.clip(200*bs//n_labels, 2 if n_labels >= _MANY else 4, 12))
 
 def _steps(plan, layers, epochs, lr):
     "The steps of a plan that is known by its name"
@@ -136,7 +132,8 @@ def training_recipe(
     chosen = dict(plan='thaw' if large else 'at once', bs=_batch(n_labels),
                   drop_mult=.5 if large else .1, max_len=1440)
     wants_training = epochs is not None or lr is not None
-    if read >= WELL_READ and not large and not wants_training: chosen['plan'] = 'probe'
+    can_probe = read >= WELL_READ and n_labels < _MANY and not large
+    if can_probe and not wants_training: chosen['plan'] = 'probe'
     wishes = dict(plan=plan, bs=bs, drop_mult=drop_mult, max_len=max_len)
     recipe = chosen | {name: wish for name, wish in wishes.items() if wish is not None}
     plan, bs = recipe['plan'], recipe['bs']
@@ -208,15 +205,6 @@ def _train(self:TextClassifier, network, lm, texts, numbers, valid, config):
     fit_plan(learn, self.recipe_['plan'], self.folder, about)
 
 @patch
-def _probe(self:TextClassifier, network, lm, texts, numbers, valid, config):
-    "Find a head for the states as they are"
-    loader, places = predict_loader(
-        readable_ids(lm.vocab, texts), lm.vocab, 64, config['max_len'], config['backwards'],
-        self.device, quiet=True)
-    loader.fake_l.generator = torch.Generator() # PyTorch would draw from the caller's numbers
-    self.recipe_['C'] = fit_probe(network, loader, places, numbers, self.seed)
-
-@patch
 def _language_model(self:TextClassifier, texts):
     "What to build on"
     if self.lm is None:
@@ -224,21 +212,6 @@ def _language_model(self:TextClassifier, texts):
     if isinstance(self.lm, (str, Path)): return LanguageModel.load(self.lm)
     if isinstance(self.lm, LanguageModel): return self.lm
     raise TypeError(f'lm={self.lm!r:.60}: give a LanguageModel, the folder of one, or None')
-
-@patch
-def _batches(self:TextClassifier, lm, texts, numbers, valid):
-    "Batches to learn from, and to measure on: without other texts, the same"
-    names = np.array(class_names(self.classes_), dtype=object)
-    part = readable_ids(lm.vocab, texts), list(names[numbers])
-    other = part
-    if valid is not None:
-        valid_texts = as_texts(valid[0], 'texts of valid')
-        labels = matching_labels(valid[1], self.classes_, len(valid_texts))
-        places = np.searchsorted(self.classes_, labels)
-        other = readable_ids(lm.vocab, valid_texts), list(names[places])
-    return classifier_dataloaders(
-        part, other, lm.vocab, list(names), bs=self.recipe_['bs'], device=self.device, quiet=True,
-        max_len=self.recipe_['max_len'], seed=self.seed, backwards=lm.config['backwards'])
 
 # %% ../nbs/04_classifier.ipynb #5fc5eb6c
 def confident_mistakes(
@@ -262,13 +235,15 @@ def explain(
     self:TextClassifier,
     text:str, # What the classifier is asked
 )->Explanation: # `token`, and `weight`: how much less probable the answer is without it
-    "What each token contributes to the answer"
+    "What each word contributes to the answer; punctuation and marks stay, with weight 0"
     check_is_fitted(self, 'network_')
     ids, = readable_ids(self.vocab_, as_texts([text]))
     ids = ids[:self.config_['max_len']]
     if len(ids) < 3: raise ValueError(f'{text!r} has too few tokens to take one away')
-    shorter = [np.delete(ids, place) for place in range(1, len(ids))] # xxbos stays
-    probs = self.probabilities([ids, *shorter])
-    lost = (probs[0] - probs[1:])[:, probs[0].argmax()]
     tokens = self.vocab_.tokenizer([text])[0][:len(ids)]
-    return Explanation(dict(token=tokens, weight=[0., *lost]))
+    is_word = [any(map(str.isalnum, token)) and token not in SPECIAL_TOKENS for token in tokens]
+    places = np.flatnonzero(is_word)
+    probs = self.probabilities([ids, *(np.delete(ids, place) for place in places)])
+    weights = np.zeros(len(ids))
+    weights[places] = (probs[0] - probs[1:])[:, probs[0].argmax()]
+    return Explanation(dict(token=tokens, weight=weights))

@@ -7,7 +7,6 @@ __all__ = ['unigram_perplexity', 'LanguageModel', 'new_lm', 'next_word_probs', '
            'finetune_lm']
 
 # %% ../nbs/03_lm_finetune.ipynb #bd9cecee
-import random
 import time
 from functools import partial
 from pathlib import Path
@@ -27,6 +26,7 @@ from textgraft.library.language_models import (
     wikitext_parts,
     within_time,
 )
+from .library.probes import text_states
 from .library.sampling import check_sampling, check_whole, filter_logits
 from .library.saved_language_model import SavedLanguageModel, language_network
 from .library.sliced_loss import SampledLoss, Sliced, SlicedLoss
@@ -136,9 +136,8 @@ def lm_learner(
 # %% ../nbs/03_lm_finetune.ipynb #da2215a1
 def _loaders(lm, train, valid, bs, seq_len, seed=42):
     "Batches for a model, which draw none of the caller's random numbers"
-    state = random.getstate()
-    dls = lm_dataloaders(train, valid, lm.vocab, bs, seq_len, seed, lm.config['backwards'])
-    random.setstate(state)
+    with own_randomness(seed):
+        dls = lm_dataloaders(train, valid, lm.vocab, bs, seq_len, seed, lm.config['backwards'])
     for loader in dls: loader.fake_l.generator = torch.Generator()
     return dls
 
@@ -213,6 +212,7 @@ def finetune_lm(
     about = dict(lm.config, sampled=sampled, bf16=bf16)
     fit_plan(learn, [frozen, thawed] if frozen_epochs else [thawed], folder, about)
     lm.config['texts_read'] += len(train)
+    lm.states = text_states(lm, [valid[i] for i in range(min(len(valid), 500))])
     return learn
 
 # %% ../nbs/03_lm_finetune.ipynb #5dbb9f3f
@@ -290,13 +290,12 @@ def _prepared(old, texts, valid, given, vectors, minutes, seed):
     if vectors is None: vectors = n >= ENOUGH_FOR_VECTORS and not old.config['texts_read']
     if vectors:
         seconds = 20*minutes if minutes else None # a third of the time
-        size = lm.config['emb']
-        rows = skip_gram(ids, len(lm.vocab), size, seconds=seconds, seed=seed)
+        rows = skip_gram(ids, len(lm.vocab), lm.config['emb'], seconds=seconds, seed=seed)
         start_from_vectors(lm.model, rows)
     if minutes:
         dls = _loaders(lm, ids, valid_ids, plan['bs'], plan['seq_len'])
-        probe = lm_learner(carry_over(lm, lm.vocab), dls, sampled=plan['sampled'])
-        speed = tokens_per_second(probe)
+        copy = carry_over(lm, lm.vocab)
+        speed = tokens_per_second(lm_learner(copy, dls, sampled=plan['sampled']))
         left = 60*minutes - (time.monotonic() - start)
         ids, plan = within_time(ids, plan, speed, left)
     return lm, ids, valid_ids, plan

@@ -31,6 +31,7 @@ MACHINE = re.compile(r'(?<![\w.:/])/(home|root|tmp|work|Users|private)/[\w.-]+'
                      r'|\b[A-Z]:\\\\?(Users|Windows|Temp)\b')
 # What a cell prints where no Jupyter kernel shows tables and bars; what every run changes.
 NOT_A_KERNEL = re.compile(r'^epoch +train_loss|<IPython\.core\.display|<fastprogress', re.MULTILINE)
+AFTER_THE_LESSON = re.compile('^## (Questions|Exercises)', re.MULTILINE)
 NOISE = re.compile(r'\bat 0x[0-9a-f]{6,}')
 
 
@@ -193,18 +194,35 @@ def check_share(cells):
     return 100*checks/max(total, 1)
 
 
+def lesson(cells):
+    "The cells before questions and exercises; stamped ones do not count"
+    for cell in cells:
+        if stamp.is_stamp(cell): continue
+        if cell.cell_type == 'markdown' and (end := AFTER_THE_LESSON.search(cell.source)):
+            yield nbformat.v4.new_markdown_cell(cell.source[:end.start()])
+            return
+        yield cell
+
+
+def prose(text):
+    "What is read: no tables, no pictures, no addresses of links"
+    text = re.sub(r'```.*?```|!\[[^\]]*\]\([^)]*\)', '', text, flags=re.DOTALL)
+    text = re.sub(r'\]\([^)]*\)', ']', text)
+    return '\n'.join(line for line in text.splitlines() if not line.startswith('|'))
+
+
 def measures(path, nb):
-    "The figures of the table, those outside our range with a star; stamped cells do not count"
-    cells = [c for c in nb.cells if not stamp.is_stamp(c)]
+    "The figures of the table, those outside our range with a star"
+    cells = list(lesson(nb.cells))
     code = [c for c in cells if c.cell_type == 'code']
     counts = sorted(len(lines(c)) for c in code) or [0]
-    words = sum(len(c.source.split()) for c in cells if c.cell_type == 'markdown')
+    words = sum(len(prose(c.source).split()) for c in cells if c.cell_type == 'markdown')
     figures = [ # value, lowest and highest that we aim for
         (len(code), 0, 40),
         (statistics.median(counts), 2, 6),
         (counts[int(.9*(len(counts)-1))], 0, 12),
         (counts[-1], 0, AIM),
-        (words/max(len(code), 1), 25, 70),
+        (words/max(len(code), 1), 25, 50),
         (longest_run(cells), 0, 3),
         (check_share(code), 0, 20 if stamp.is_chapter(path) else 100),
         (path.stat().st_size/1000, 0, MAX_KB),

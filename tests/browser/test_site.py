@@ -37,6 +37,17 @@ def test_page(name, width, site, open_page):
     assert page.locator('h1').count() >= 1
 
 
+@pytest.mark.parametrize('name', [*CHAPTERS, *OTHERS])
+def test_code_does_not_scroll(name, site, open_page):
+    "On a desk the longest line of code that we write fits into its column"
+    page = open_page(f'{site}/{name}', 1200)
+    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    blocks = "[...document.querySelectorAll('.bd-article pre')]"
+    wide = page.evaluate(f"""{blocks}.filter(block => block.scrollWidth > block.clientWidth)
+                             .map(block => block.textContent.slice(0, 60))""")
+    assert not wide
+
+
 @wide_or_narrow
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
 @pytest.mark.parametrize('name', ['index.html', *CHAPTERS, *OTHERS])

@@ -39,9 +39,17 @@ class RecordedTable:
         shown = {name: {method: self._cell(row, spread) for method, row in figures[name].items()}
                  for name in columns}
         self.table = pd.DataFrame(shown).fillna('')
-        draws = max(len(row['each']) for name in columns for row in figures[name].values())
+        if seconds := figures.get('seconds_of_reading'): # without labels, before the first answer
+            read = {method: f'{n:,.0f} s' for method, n in seconds.items()}
+            self.table['reading'] = pd.Series(read).reindex(self.table.index).fillna('')
+        rows = [row for name in columns for row in figures[name].items()]
+        draws = {method: len(row['each']) for method, row in rows}
+        most = max(draws.values())
+        fewer = {method: f'{method} ({n} draw{"s"*(n > 1)})'
+                 for method, n in draws.items() if n < most}
+        self.table = self.table.rename(index=fewer)
         range_too = ', lowest to highest' if spread else ''
-        self.note = f'Mean{range_too}, of {draws} draws on {figures["test_reviews"]:,} test reviews'
+        self.note = f'Mean{range_too}, of {most} draws on {figures["test_reviews"]:,} test reviews'
         self.command, self.date = record['command'], record['date']
 
     @staticmethod

@@ -65,6 +65,7 @@ class Settings:
     lm:LMSettings # Chapter 3
     clas:ClassifierSettings # Chapter 4
     gpt2:GPT2Settings # Chapter 5
+    telegrams:int|None = None # Chapters 3 and 4 read so many reviews without labels, shortened
     seed:int = 42 # Where all randomness starts
     data:Path|None = None # Real reviews: a folder or an archive; None: generated or downloaded
     stages:Path = Path('~/.textgraft/stages').expanduser() # Where long stages are saved
@@ -88,8 +89,8 @@ SMALL = Settings(
 TEST = SMALL.changed(seeds=2, lm=dict(general_epochs=2), clas=dict(epochs=2))
 
 CPU = SMALL.changed(
-    name='cpu', train=1000, test=1000, unlabelled=3000, labels=200, max_vocab=5000,
-    lm=dict(hidden=128, seq_len=72, epochs=3, lr=8e-3),
+    name='cpu', train=1000, test=1000, unlabelled=3000, telegrams=24000, max_vocab=12000,
+    lm=dict(emb=128, hidden=256, bs=64, seq_len=72, epochs=2, lr=1e-2, sampled=512),
     clas=dict(drop=.1, bs=16, epochs=2, lr=1e-2))
 
 FULL = Settings(

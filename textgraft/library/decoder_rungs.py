@@ -77,7 +77,7 @@ class DecoderStates(TransformerMixin, BaseEstimator):
     "Texts to the state of a decoder at their last token"
     def __init__(self,
         decoder:str=SMOLLM, # Name or folder, for `load_decoder`
-        prompt:str='{}\nThe review is', # `{}` is the text: the state at the end of all this
+        prompt:str='Movie review: {}\nOverall, the movie was', # `{}` is the text
         n_tokens:int=60, # So many from the beginning, so many from the end of a text
     ):
         self.decoder, self.prompt, self.n_tokens = decoder, prompt, n_tokens
@@ -93,14 +93,15 @@ class DecoderStates(TransformerMixin, BaseEstimator):
         return reader.remembered(reader.states, as_texts(texts), self.n_tokens, self.prompt)
 
 # %% ../../nbs/library/decoder_rungs.ipynb #7d20c012
-_SHORT_FOR = {'pos': 'positive', 'neg': 'negative'}
+_GOOD, _BAD = ['positive', 'good', 'great', 'excellent'], ['negative', 'bad', 'terrible', 'awful']
+_SHORT_FOR = {'pos': _GOOD, 'positive': _GOOD, 'neg': _BAD, 'negative': _BAD}
 
 class ByWords(ClassifierMixin, BaseEstimator):
     "Asks a decoder which class's word comes next; uses the names of the classes, but no labels"
     def __init__(self,
         decoder:str=SMOLLM, # Name or folder, for `load_decoder`
-        words:dict|None=None, # Class -> its word; None: the classes' own names
-        prompt:str='{}\nThe review is', # `{}` is the text; the word follows after a space
+        words:dict|None=None, # Class -> its word or words; None: the classes' own names
+        prompt:str='Movie review: {}\nThis movie is', # `{}` is the text; then a space and a word
         bias_from:str='texts', # 'texts': without their labels; 'nothing': prompts without content
         n_tokens:int=60, # So many from the beginning, so many from the end of a text
         n_bias:int=200, # So many texts measure the bias
@@ -109,8 +110,10 @@ class ByWords(ClassifierMixin, BaseEstimator):
         self.bias_from, self.n_tokens, self.n_bias = bias_from, n_tokens, n_bias
 
     def _costs(self, texts):
-        reader = _reader(self.decoder)
-        return reader.costs(texts, self.n_tokens, self.prompt, self.words_)
+        reader, words = _reader(self.decoder), sum(self.words_, [])
+        costs = reader.costs(texts, self.n_tokens, self.prompt, words)
+        ends = np.cumsum([len(own) for own in self.words_])
+        return np.stack([own.mean(1) for own in np.split(costs, ends[:-1], axis=1)], axis=1)
 
     def fit(self, texts, labels):
         "Measure how likely each word is anyway; of the labels only their names are used"
@@ -134,11 +137,12 @@ class ByWords(ClassifierMixin, BaseEstimator):
 
 # %% ../../nbs/library/decoder_rungs.ipynb #7d20c013
 def _words(classes, words):
-    "What to expect after a text, for each class: its word with a space in front"
+    "What to expect after a text, for each class: its words with a space in front"
     words = {str(name): word for name, word in (words or {}).items()}
     found = [words.get(str(name)) or _SHORT_FOR.get(str(name), str(name)) for name in classes]
-    for name, word in zip(classes, found):
-        if not any(letter.isalpha() for letter in word):
+    found = [[own] if isinstance(own, str) else list(own) for own in found]
+    for name, own in zip(classes, found):
+        if not all(any(letter.isalpha() for letter in word) for word in own):
             raise ValueError(f'the class {name!r} is no word: name one for each class, '
                 "as words={0: 'negative', 1: 'positive'}")
-    return [f' {word}' for word in found]
+    return [[f' {word}' for word in own] for own in found]

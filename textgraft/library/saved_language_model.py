@@ -22,7 +22,9 @@ from textgraft.library.storage import (
 from .training import own_randomness
 from ..tokenization import Vocab
 
+import numpy as np
 from fastcore.basics import patch
+from safetensors.numpy import load_file, save_file
 from torch import nn
 
 # %% ../../nbs/library/saved_language_model.ipynb #savlm-network
@@ -35,12 +37,13 @@ def language_network(
     with own_randomness(seed): return encoder_of(config).language_model(len(vocab), config)
 
 # %% ../../nbs/library/saved_language_model.ipynb #savlm-class
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class SavedLanguageModel:
     "A network and its vocabulary, which go everywhere together"
     model:nn.Module # Ids `(bs, n)` to scores `(bs, n, len(vocab))`
     vocab:Vocab # What the ids stand for
     config:dict # `encoder`, `emb`, `hidden`, `layers`, `drop_mult`, `backwards`, `texts_read`
+    states:np.ndarray|None = None # Of texts it was measured on, pooled; a probe compares with them
     lock:object = field(default_factory=RLock, init=False, repr=False) # One question at a time
 
     def __repr__(self):
@@ -52,10 +55,10 @@ class SavedLanguageModel:
     def __sklearn_clone__(self): return self
 
     def __reduce__(self):
-        return _rebuilt, (type(self), arrays_of(self.model), self.vocab, self.config)
+        return _rebuilt, (type(self), arrays_of(self.model), self.vocab, self.config, self.states)
 
-def _rebuilt(cls, arrays, vocab, config):
-    return cls(fill_weights(language_network(vocab, config), arrays), vocab, config)
+def _rebuilt(cls, arrays, vocab, config, states):
+    return cls(fill_weights(language_network(vocab, config), arrays), vocab, config, states)
 
 # %% ../../nbs/library/saved_language_model.ipynb #savlm-save
 @patch
@@ -66,10 +69,11 @@ def save(
 )->Path: # The folder
     "Keep a language model: weights, vocabulary, tokenizer, sizes"
     vocab = json.dumps(self.vocab.config)
-    with self.lock:
-        return save_folder(folder, 'language model', self.config, {
-            'weights.safetensors': lambda file: save_weights(self.model, file),
-            'vocab.json': lambda file: file.write_text(vocab, encoding='utf-8')}, about)
+    files = {'weights.safetensors': lambda file: save_weights(self.model, file),
+             'vocab.json': lambda file: file.write_text(vocab, encoding='utf-8')}
+    if self.states is not None:
+        files['states.safetensors'] = lambda file: save_file(dict(states=self.states), file)
+    with self.lock: return save_folder(folder, 'language model', self.config, files, about)
 
 @patch(cls_method=True)
 def load(
@@ -82,5 +86,8 @@ def load(
         words = json.loads((kept.folder/'vocab.json').read_text(encoding='utf-8'))
         vocab, weights = Vocab.from_config(words), kept.folder/'weights.safetensors'
         def build(): return language_network(vocab, kept.config)
-        return cls(build_with_weights(build, kept.config['layers'], weights), vocab, kept.config)
+        model = build_with_weights(build, kept.config['layers'], weights)
+        file = kept.folder/'states.safetensors'
+        states = load_file(file)['states'] if file.exists() else None
+        return cls(model, vocab, kept.config, states)
     return read_folder(folder, 'language model', read, about)

@@ -13,11 +13,11 @@ import warnings
 from html import escape
 from pathlib import Path
 
-from ..batching import predict_loader
+from ..batching import classifier_dataloaders, predict_loader
 from .encoders import encoder_of
 from .inputs import as_labels, as_texts, class_names, from_json, to_json
 from .language_models import arrays_of, fill_weights
-from .probes import with_linear_head
+from .probes import fit_probe, with_linear_head
 from textgraft.library.storage import (
     build_with_weights,
     read_folder,
@@ -209,6 +209,31 @@ def score(
 class NoValidation(Callback):
     "A callback for fastai: measure nothing between epochs"
     def before_validate(self): raise CancelValidException()
+
+# %% ../../nbs/library/text_estimator.ipynb #travel-train
+@patch
+def _batches(self:TextEstimator, lm, texts, numbers, valid):
+    "Batches to learn from, and to measure on: without other texts, the same"
+    names = np.array(class_names(self.classes_), dtype=object)
+    part = readable_ids(lm.vocab, texts), list(names[numbers])
+    other = part
+    if valid is not None:
+        valid_texts = as_texts(valid[0], 'texts of valid')
+        labels = matching_labels(valid[1], self.classes_, len(valid_texts))
+        places = np.searchsorted(self.classes_, labels)
+        other = readable_ids(lm.vocab, valid_texts), list(names[places])
+    return classifier_dataloaders(
+        part, other, lm.vocab, list(names), bs=self.recipe_['bs'], device=self.device, quiet=True,
+        max_len=self.recipe_['max_len'], seed=self.seed, backwards=lm.config['backwards'])
+
+@patch
+def _probe(self:TextEstimator, network, lm, texts, numbers, valid, config):
+    "Find a head for the states as they are"
+    loader, places = predict_loader(
+        readable_ids(lm.vocab, texts), lm.vocab, 64, config['max_len'], config['backwards'],
+        self.device, quiet=True)
+    loader.fake_l.generator = torch.Generator() # PyTorch would draw from the caller's numbers
+    self.recipe_['C'] = fit_probe(network, loader, places, numbers, lm.states, self.seed)
 
 # %% ../../nbs/library/text_estimator.ipynb #331cb3ba
 class Explanation(pd.DataFrame):

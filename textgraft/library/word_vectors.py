@@ -38,7 +38,7 @@ def _write_lines(ids, file, most):
             if n_ids >= most: break
     return n_ids
 
-def _passes(n_ids, fewest=5):
+def _passes(n_ids, fewest=3):
     "Few over millions of words, up to thirty over a few thousand"
     return int(np.clip(5_000_000//max(n_ids, 1), fewest, 30))
 
