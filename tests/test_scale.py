@@ -260,7 +260,7 @@ def test_without_ray_the_message_says_what_to_install(tmp_path, rows, monkeypatc
 def test_more_workers_than_cores_are_refused_not_waited_for():
     cluster = SimpleNamespace(cluster_resources=lambda: dict(CPU=4.))
     with pytest.raises(ValueError, match='5 workers, and Ray knows 4 cores'):
-        scale._team(cluster, Lengths(), 'text', 5)
+        scale._team(cluster, 5)
 
 
 class Mortal(Lengths):

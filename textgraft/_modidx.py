@@ -1200,8 +1200,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'textgraft.library.scale._Output.write': ( 'library/scale.html#_output.write',
                                                                                     'textgraft/library/scale.py'),
                                          'textgraft.library.scale._Worker': ('library/scale.html#_worker', 'textgraft/library/scale.py'),
-                                         'textgraft.library.scale._Worker.__init__': ( 'library/scale.html#_worker.__init__',
-                                                                                       'textgraft/library/scale.py'),
                                          'textgraft.library.scale._Worker.block': ( 'library/scale.html#_worker.block',
                                                                                     'textgraft/library/scale.py'),
                                          'textgraft.library.scale._check': ('library/scale.html#_check', 'textgraft/library/scale.py'),
