@@ -18,6 +18,7 @@ _ROOMS = {
     'Corpus': 'corpus', 'Tokenizer': 'tokenization', 'LanguageModel': 'lm_finetune',
     'TextClassifier': 'classifier', 'ladder': 'library.ladder', 'load': 'library.rungs',
     'Decoder': 'gpt2', 'load_decoder': 'gpt2',
+    'predict_dataset': 'library.scale', 'tokenize_dataset': 'library.scale',
     'RUNGS': 'library.rungs', 'LANGUAGES': 'library.languages', 'ENCODERS': 'library.encoders'}
 
 __all__ = [*_ROOMS, '__version__']

@@ -30,13 +30,16 @@ def parse_args(
     verbs = parser.add_subparsers(required=True, metavar='{fit,predict,run}')
     parts = {verb: verbs.add_parser(verb, help=text, description=f'{text[0].upper()}{text[1:]}.')
              for verb, text in _VERBS.items()}
-    from textgraft.library import command
+    from textgraft.library import command, scale
     command.add_fit_arguments(parts['fit'])
     command.add_predict_arguments(parts['predict'])
+    scale.add_engine_arguments(parts['predict'])
     runner.add_run_arguments(parts['run'])
     for verb, call in dict(fit=command.fit, predict=command.predict, run=runner.run).items():
         parts[verb].set_defaults(call=call)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.call is command.predict and scale.in_blocks(args): args.call = scale.predict_files
+    return args
 
 # %% ../../nbs/course/command.ipynb #a1b31727
 def _note(message, category, *where, **more):

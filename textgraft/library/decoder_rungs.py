@@ -7,6 +7,7 @@ __all__ = ['VERDICT', 'DecoderStates', 'ByWords']
 
 # %% ../../nbs/library/decoder_rungs.ipynb #7d20c006
 from functools import lru_cache
+from random import Random
 
 from .inputs import as_texts
 from .smollm import SMOLLM
@@ -123,8 +124,10 @@ class ByWords(ClassifierMixin, BaseEstimator):
             raise ValueError(f"bias_from={self.bias_from!r}: it is 'texts' or 'nothing'")
         self.classes_ = np.unique(np.asarray(labels))
         self.words_ = _words(self.classes_, self.words)
-        texts = as_texts(texts)[:self.n_bias]
-        self.bias_ = self._costs(['N/A', '...'] if self.bias_from == 'nothing' else texts).mean(0)
+        texts = as_texts(texts)
+        # drawn, not the first ones: a table may be sorted by its labels
+        some = Random(0).sample(texts, min(self.n_bias, len(texts)))
+        self.bias_ = self._costs(['N/A', '...'] if self.bias_from == 'nothing' else some).mean(0)
         return self
 
     def predict_proba(self, texts):

@@ -21,6 +21,7 @@ from io import BytesIO
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from random import Random
 from zipfile import ZipFile
 
 from .inputs import as_texts, class_names
@@ -339,7 +340,8 @@ def _semantic_axes(texts, seed):
 
 def _spread(vectors, texts, enough=2000):
     "Vectors of texts, each number with mean 0 and spread 1 over all texts"
-    rows = vectors.fit(texts).transform(texts[:enough])
+    some = Random(0).sample(texts, min(enough, len(texts))) # the first ones may be of one class
+    rows = vectors.fit(texts).transform(some)
     return make_pipeline(vectors, StandardScaler().fit(rows))
 
 # %% ../../nbs/library/rungs.ipynb #f909b974
