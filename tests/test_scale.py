@@ -191,9 +191,12 @@ def test_a_full_disk_is_an_error_and_the_next_run_goes_on(tmp_path, rows, monkey
 
 
 SLOW = '''
+import signal
 import sys
 from pathlib import Path
 from test_scale import Lengths, ask
+# who is started in the background by a shell has been told to ignore Ctrl-C
+signal.signal(signal.SIGINT, signal.default_int_handler)
 print('ready', flush=True)
 ask(Path(sys.argv[1]), Lengths(.05))
 '''

@@ -26,8 +26,8 @@ FORBIDDEN = {
         'silences warnings that it does not name',
     r'google\.colab': 'asks for Colab: only the stamped cell does',
 }
-# The places that do: settings, where models lie, what other processes and engines are told.
-MAY = dict.fromkeys(['settings', 'runner', 'smollm', 'scale', 'distributed'],
+# The places that do: settings, where models lie, what an engine is told.
+MAY = dict.fromkeys(['settings', 'runner', 'smollm', 'scale'],
                     'touches the environment or the working folder')
 MACHINE = re.compile(r'(?<![\w.:/])/(home|root|tmp|work|Users|private)/[\w.-]+'
                      r'|\b[A-Z]:\\\\?(Users|Windows|Temp)\b')
