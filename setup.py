@@ -30,7 +30,7 @@ setup(
     python_requires='>=' + cfg['min_python'],
     install_requires=lines('requirements'),
     extras_require={extra: lines(f'{extra}_requirements')
-                    for extra in ['dev', 'gguf', 'scale', 'site', 'browser']},
+                    for extra in ['dev', 'gguf', 'openvino', 'scale', 'site', 'browser']},
     data_files=[('share/textgraft/results', sorted(glob('results/*.json')))],
     entry_points={
         'console_scripts': ['textgraft=textgraft.course.command:main'],

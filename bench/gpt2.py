@@ -6,13 +6,15 @@ naive       reads everything again for each token, as the original lesson's code
             (one prompt, up to 40 new tokens)
 cached      keeps keys and values: the loop of chapter 5 (one prompt)
 ours        `Decoder.generate_ids`, which checks its arguments, pads, masks and calls
-int8        the same, with weights of eight bits (`load_decoder(..., int8=True)`)
+openvino    the same on OpenVINO (`load_decoder(..., engine='openvino')`), in single precision too
+openvino-int8  and with matrices of eight bits
 generate()  transformers in single precision, called directly
 
-All but int8 choose the same tokens, which is checked; int8 is judged by its perplexity on generated
-reviews. The ways take turns, so that a busy machine slows them all alike, and are compared with
-generate() round by round (above 1: faster). `limit` is how many steps a second the memory allows,
-as fast as it can be read here: each step reads all weights.
+Naive, cached, ours and generate() choose the same tokens, which is checked; OpenVINO, which adds up
+in another order, is judged by its perplexity on generated reviews. The ways take turns, so that a
+busy machine slows them all alike, and are compared with generate() round by round (above 1:
+faster). `limit` is how many tokens a second the memory allows, as fast as it can be read here: each
+step reads all weights.
 """
 import argparse
 import copy
@@ -24,10 +26,12 @@ from textgraft.course.reviews import load_corpus
 from textgraft.course.settings import SMALL
 from textgraft.gpt2 import byte_letters, greedy_cached, greedy_naive, load_decoder
 from textgraft.library.decoders import Decoder
-from textgraft.library.int8 import to_int8
+from textgraft.library.openvino import to_openvino
 
 import torch
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
+
+FAST = 'openvino', 'openvino-int8'
 
 
 def gpt2_small(seed=42):
@@ -40,9 +44,14 @@ def gpt2_small(seed=42):
     return Decoder(GPT2Tokenizer(vocab=vocab, merges=[]), GPT2LMHeadModel(config))
 
 
-def in_int8(decoder):
-    "The same decoder with weights of eight bits"
-    return Decoder(decoder.tokenizer, to_int8(copy.deepcopy(decoder.model)))
+def on_openvino(decoder):
+    "The same decoder on both engines, and the seconds until it was there"
+    made, seconds = {}, {}
+    for name in FAST:
+        start = time.perf_counter()
+        model = to_openvino(copy.deepcopy(decoder.model), int8=name == 'openvino-int8')
+        made[name], seconds[name] = Decoder(decoder.tokenizer, model), time.perf_counter() - start
+    return made, seconds
 
 
 def ways(decoder, quick, prompt, new, n_prompts):
@@ -54,9 +63,10 @@ def ways(decoder, quick, prompt, new, n_prompts):
     row, prompts, n = ids[0].tolist(), [prompt]*n_prompts, ids.shape[1]
     found = {
         'ours': lambda: decoder.generate_ids(prompts, max_new_tokens=new)[0],
-        'int8': lambda: quick.generate_ids(prompts, max_new_tokens=new)[0],
         'generate()': lambda: decoder.model.generate(**batch)[0, n:].tolist(),
     }
+    for name, fast in quick.items():
+        found[name] = lambda fast=fast: fast.generate_ids(prompts, max_new_tokens=new)[0]
     if n_prompts == 1: found['cached'] = lambda: list(greedy_cached(decoder.model, row, new))
     if n_prompts == 1 and new <= 40:
         found['naive'] = lambda: list(greedy_naive(decoder.model, row, new))
@@ -106,10 +116,10 @@ def compared(decoder, quick, new, n_prompts, repeat, limit):
     speeds = {name: n_prompts/statistics.median(each) for name, each in costs.items()}
     ratios = {name: statistics.median(theirs/its for theirs, its in zip(costs['generate()'], each))
         for name, each in costs.items()}
-    exact = [ids for name, ids in returned.items() if name != 'int8']
+    exact = [ids for name, ids in returned.items() if name not in FAST]
     return {'new tokens': new, 'prompts': n_prompts,
         'same tokens': all(ids == exact[0] for ids in exact),
-        'int8 chose the same': returned['int8'] == exact[0],
+        'OpenVINO chose the same': {name: returned[name] == exact[0] for name in FAST},
         'tokens per second': speeds, 'against generate()': ratios,
         'limit': {name: steps*n_prompts for name, steps in limit.items()}}
 
@@ -118,15 +128,15 @@ def main(argv=None):
     args = parsed(argv)
     torch.set_num_threads(args.threads)
     decoder = load_decoder(args.model, device='cpu') if args.model else gpt2_small()
-    quick, speed = in_int8(decoder), bandwidth()
+    (quick, seconds), speed = on_openvino(decoder), bandwidth()
     n_weights = decoder.model.num_parameters()
-    limit = {'single precision': speed/n_weights/4, 'int8': speed/n_weights}
+    limit = {'single precision': speed/n_weights/4, 'eight bits': speed/n_weights}
     figures = {'threads': args.threads, 'model': args.model or 'GPT-2 small, random weights',
-        'gigabytes per second': speed/1e9, 'rows': []}
+        'gigabytes per second': speed/1e9, 'seconds to compile': seconds, 'rows': []}
     if args.model:
         texts = load_corpus(SMALL).sample(test=40, seed=42).test.text.tolist()
-        figures['perplexity'] = {'single precision': decoder.perplexity(texts),
-            'int8': quick.perplexity(texts)}
+        figures['perplexity'] = {'torch': decoder.perplexity(texts)}
+        for name, fast in quick.items(): figures['perplexity'][name] = fast.perplexity(texts)
         print(figures['perplexity'], flush=True)
     with torch.inference_mode():
         for n_prompts in args.batch:

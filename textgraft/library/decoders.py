@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .inputs import as_texts
-from .int8 import is_int8, to_int8
+from .openvino import check_engine, engine_of, to_openvino
 from .sampling import check_positive, check_sampling, check_whole, filter_logits
 from .storage import MANIFEST, read_folder, save_folder
 
@@ -127,10 +127,10 @@ class Decoder:
     def __reduce__(self): return Decoder, (self.tokenizer, self.model) # a lock cannot be copied
 
     def __repr__(self):
-        kind, size = self.model.config.model_type, f'{self.model.num_parameters():,} parameters'
-        if is_int8(self.model): size = 'int8'
-        return (f'Decoder({kind}: {size}, {len(self.tokenizer):,} tokens, '
-            f'context {self.context:,})')
+        kind, n_parameters = self.model.config.model_type, self.model.num_parameters()
+        engine = engine_of(self.model)
+        return (f'Decoder({kind}: {n_parameters:,} parameters, {len(self.tokenizer):,} tokens, '
+            f'context {self.context:,}{"" if engine == "torch" else ", on " + engine})')
 
 # %% ../../nbs/library/decoders.ipynb #9d5e0c03
 MAX_WINDOW = 2048 # Tokens of a text that are read at once, even where the context is longer
@@ -608,7 +608,6 @@ def save(self:Decoder,
     folder:str|Path, # One that this library saved may be replaced, nothing else
 )->Path: # The folder
     "Save tokenizer and weights; `load_decoder` and transformers read the folder"
-    if is_int8(self.model): raise ValueError('int8 is not saved: save the decoder without it')
     _check_numbers(self.model)
     folder = Path(folder).expanduser()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -761,15 +760,18 @@ def _read_files(folder):
 def read_decoder(
     folder:str|Path, # With configuration, weights and tokenizer
     device:str='cpu', # Where the model goes
-    int8:bool=False, # Whole numbers for weights: faster on a processor, for writing and reading
+    engine:str='torch', # One of `ENGINES`: what reads and writes
 )->Decoder: # Checked
     "Read tokenizer and model from a folder, or say what is missing or does not fit"
+    check_engine(engine)
     folder = Path(folder)
-    options = device, int8
-    if folder.is_dir() and not (folder/MANIFEST).exists(): return _read_and_check(folder, *options)
-    return read_folder(folder, 'decoder', lambda kept: _read_and_check(kept.folder, *options))
+    if folder.is_dir() and not (folder/MANIFEST).exists(): decoder = _read_and_check(folder, device)
+    else:
+        decoder = read_folder(folder, 'decoder', lambda kept: _read_and_check(kept.folder, device))
+    if engine != 'torch': to_openvino(decoder.model, int8=engine == 'openvino-int8')
+    return decoder
 
-def _read_and_check(folder, device, int8):
+def _read_and_check(folder, device):
     "The decoder of a folder, after everything about it has been looked at"
     quantized = _gguf_file(folder)
     tokenizer, model = _read_gguf(folder, quantized) if quantized else _read_files(folder)
@@ -778,7 +780,6 @@ def _read_and_check(folder, device, int8):
     if torch.device(device).type == 'cpu': model = model.float()
     decoder = Decoder(tokenizer, model.to(device))
     _check_causal(decoder)
-    if int8: to_int8(decoder.model)
     return decoder
 
 # %% ../../nbs/library/decoders.ipynb #323a8b05
