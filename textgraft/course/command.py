@@ -19,7 +19,8 @@ from . import runner
 _VERBS = dict(
     fit='measure every rung on a table and keep the best',
     predict='ask a model about a table',
-    run='run chapters of the course in a Jupyter kernel')
+    run='run chapters of the course in a Jupyter kernel',
+    **{'fit-lm': 'let a language model read a table, also in several processes'})
 
 def parse_args(
     argv:list[str]|None=None, # The command line; None: that of this process
@@ -27,16 +28,18 @@ def parse_args(
     "The command line of `textgraft`"
     parser = argparse.ArgumentParser(
         prog='textgraft', description='Transfer learning for text: a course and a library.')
-    verbs = parser.add_subparsers(required=True, metavar='{fit,predict,run}')
+    verbs = parser.add_subparsers(required=True, metavar='{fit,predict,fit-lm,run}')
     parts = {verb: verbs.add_parser(verb, help=text, description=f'{text[0].upper()}{text[1:]}.')
              for verb, text in _VERBS.items()}
     from textgraft.library import command, scale
     command.add_fit_arguments(parts['fit'])
     command.add_predict_arguments(parts['predict'])
+    command.add_fit_lm_arguments(parts['fit-lm'])
     scale.add_engine_arguments(parts['predict'])
     runner.add_run_arguments(parts['run'])
-    for verb, call in dict(fit=command.fit, predict=command.predict, run=runner.run).items():
-        parts[verb].set_defaults(call=call)
+    calls = {'fit': command.fit, 'predict': command.predict, 'fit-lm': command.fit_lm,
+             'run': runner.run}
+    for verb, call in calls.items(): parts[verb].set_defaults(call=call)
     args = parser.parse_args(argv)
     if args.call is command.predict and scale.in_blocks(args): args.call = scale.predict_files
     return args
