@@ -1,11 +1,11 @@
 """Tables in blocks, from ten thousand texts on: does a text cost the same, does memory stay flat?
 
-    python -m bench.scale [--texts 10000 100000] [--workers 1 2] [--no-record]
+    python -m bench.scale [--texts 10000 100000 1000000] [--workers 1 2] [--no-record]
 
-Generated reviews, each with a number of its own at its end, as parquet, answered by NB word pairs
-and by the engines: one process, and Ray with so many workers (left out where it is not installed).
-Each run is a fresh process. Memory is the most that a process held (VmHWM): the one that reads and
-writes, and the largest worker. What starting Ray costs is measured on a table of ten texts.
+Generated reviews, each with a number of its own at its end, as parquet: answered by NB word pairs,
+and cut into tokens, by one process and by Ray with so many workers (left out where it is not
+installed). Each run is a fresh process. Memory is the most that a process held (VmHWM): the one
+that reads and writes, and the largest worker. What it takes to start is measured on ten texts.
 """
 import argparse
 import json
@@ -20,12 +20,14 @@ from pathlib import Path
 from bench.record import record
 from textgraft.course.reviews import small_reviews
 from textgraft.library.rungs import Given, TextModel, load, nb_pairs
-from textgraft.library.scale import predict_dataset
+from textgraft.library.scale import predict_dataset, tokenize_dataset
 from textgraft.tokenization import Tokenizer
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+FEW = 10 # texts: nothing but the start
 
 
 def write_texts(path, reviews, n, group=10_000):
@@ -45,8 +47,8 @@ def most_memory(status):
     return max([int(line.split()[1])/1e3 for line in lines if line.startswith('VmHWM')], default=0.)
 
 
-def workers_memory(found, seconds=.5):
-    "Keep the most that a worker of Ray has held in `found`"
+def watch_workers(found, seconds=.5):
+    "Append what each worker of Ray has held at most to `found`, again and again"
     while True:
         for command in Path('/proc').glob('[0-9]*/cmdline'):
             try: is_worker = command.read_bytes().startswith(b'ray::_Worker')
@@ -55,77 +57,93 @@ def workers_memory(found, seconds=.5):
         time.sleep(seconds)
 
 
-def one_run(folder, n, workers):
-    "Answer a table in this process; print seconds and memory"
-    model, found = load(folder/'model'), [0.]
-    threading.Thread(target=workers_memory, args=(found,), daemon=True).start()
+def one_run(folder, task, n, workers):
+    "Work through a table in this process; print seconds and memory"
+    found = [0.]
+    threading.Thread(target=watch_workers, args=(found,), daemon=True).start()
+    by = load(folder/'model') if task == 'scoring' else Tokenizer('en')
+    run = predict_dataset if task == 'scoring' else tokenize_dataset
     engine = dict(engine='ray', workers=workers) if workers else dict(engine='one')
     with tempfile.TemporaryDirectory(dir=folder) as out:
-        start = time.perf_counter()
-        done = predict_dataset(model, folder/f'{n}.parquet', Path(out)/'out', **engine,
-                               progress=False)
-        seconds = time.perf_counter() - start
-        answers = pd.read_parquet(Path(out)/'out', columns=['key'])
-        assert answers.key.tolist() == list(range(n)) and done['texts'] == n
-    print(json.dumps(dict(seconds=seconds, driver_mb=most_memory(Path('/proc/self/status')),
+        start, cpu = time.perf_counter(), time.process_time()
+        done = run(by, folder/f'{n}.parquet', Path(out)/'out', **engine, progress=False)
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        memory = most_memory(Path('/proc/self/status'))
+        keys = pd.read_parquet(Path(out)/'out', columns=['key']).key
+        assert keys.tolist() == list(range(n)) and done['texts'] == n
+    print(json.dumps(dict(seconds=seconds, own_cpu_seconds=cpu, own_mb=memory,
                           worker_mb=max(found))))
 
 
-def measured(folder, n, workers, tokens):
+def measured(folder, task, n, workers, tokens):
     "One run in a fresh process, as a row of the table"
-    command = [sys.executable, '-m', 'bench.scale', '--run', str(folder), str(n), str(workers)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    row = dict(engine=f'Ray, {workers} workers' if workers else 'one process', texts=n)
-    row |= json.loads(said.splitlines()[-1])
+    command = [sys.executable, '-m', 'bench.scale', '--run', str(folder), task, str(n),
+               str(workers)]
+    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    engine = f'Ray, {workers} worker{"s"*(workers > 1)}' if workers else 'one process'
+    row = dict(task=task, engine=engine, texts=n, **json.loads(said.splitlines()[-1]))
     seconds = row['seconds']
     row |= dict(texts_per_second=n/seconds, tokens_per_second=n*tokens/seconds,
-                seconds_per_text=seconds/n)
+                microseconds_per_text=1e6*seconds/n)
     print(row, flush=True)
     return row
 
 
-def growth(rows, most):
-    "How the cost of a text grows, and what workers bring at the largest size"
-    by = {(row['engine'], row['texts']): row for row in rows}
+def growth(rows, workers):
+    "Of a task and an engine: how cost and memory grow, and what workers bring at the largest size"
     found = {}
-    for engine in dict.fromkeys(row['engine'] for row in rows):
-        costs = [row['seconds_per_text'] for row in rows
-                 if row['engine'] == engine and row['texts'] > 10]
-        found[engine] = dict(
-            cost_of_the_largest_to_the_smallest=costs[-1]/costs[0],
-            times_one_process=by['one process', most]['seconds']/by[engine, most]['seconds'],
-            seconds_to_start=by[engine, 10]['seconds'])
+    for task in dict.fromkeys(row['task'] for row in rows):
+        by = {(row['engine'], row['texts']): row for row in rows if row['task'] == task}
+        engines, sizes = (dict.fromkeys(keys) for keys in zip(*by))
+        least, most = sorted(sizes)[1], max(sizes)
+        alone = by['one process', most]['seconds']
+        for engine, n_workers in zip(engines, [1, *workers]):
+            few, small, large = (by[engine, n] for n in (FEW, least, most))
+            work = {row['texts']: row['seconds'] - few['seconds'] for row in (small, large)}
+            found[f'{task}: {engine}'] = dict(
+                seconds_to_start=few['seconds'],
+                cost_of_a_text_at_most_to_least=work[most]/most/(work[least]/least),
+                own_memory_at_most_to_least=large['own_mb']/small['own_mb'],
+                speed_beside_one_process=alone/large['seconds'],
+                efficiency=alone/large['seconds']/n_workers,
+                efficiency_once_started=alone/work[most]/n_workers)
     return found
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--texts', type=int, nargs='+', default=[10_000, 100_000])
+    parser.add_argument('--texts', type=int, nargs='+', default=[10_000, 100_000, 1_000_000])
     parser.add_argument('--workers', type=int, nargs='*', default=[1, 2])
+    parser.add_argument('--tasks', nargs='+', default=['scoring', 'tokenizing'])
     parser.add_argument('--no-record', action='store_true', help='print only')
-    parser.add_argument('--run', nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument('--run', nargs=4, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def main():
     args = arguments()
-    if args.run: return one_run(Path(args.run[0]), *map(int, args.run[1:]))
+    if args.run:
+        folder, task, *numbers = args.run
+        return one_run(Path(folder), task, *map(int, numbers))
     corpus = small_reviews()
     fitted = nb_pairs(Given(corpus.texts())).fit(corpus.train.text, corpus.train.label)
     reviews = corpus.test.text.tolist()
     cut = Tokenizer('en')([f'{review} 1' for review in reviews])
     tokens = sum(map(len, cut))/len(cut)
-    engines = [0, *(args.workers if find_spec('ray') else [])]
+    workers = args.workers if find_spec('ray') else []
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         TextModel(fitted, 'NB word pairs').save(folder/'model')
-        rows = []
-        for n in [10, *args.texts]:
+        for n in [FEW, *args.texts]:
             write_texts(folder/f'{n}.parquet', reviews, n)
-            rows += [measured(folder, n, workers, tokens) for workers in engines]
-    figures = dict(tokens_per_text=tokens, runs=rows, growth=growth(rows, args.texts[-1]))
-    print(pd.DataFrame(rows).round(6).to_string(), figures['growth'], sep='\n')
-    if not args.no_record: print(record('scale', figures, ('textgraft', 'pandas', 'pyarrow')))
+            rows += [measured(folder, task, n, each, tokens)
+                     for task in args.tasks for each in [0, *workers]]
+            (folder/f'{n}.parquet').unlink()
+    figures = dict(tokens_per_text=tokens, runs=rows, growth=growth(rows, workers))
+    print(pd.DataFrame(rows).round(2).to_string(), pd.DataFrame(figures['growth']), sep='\n')
+    packages = ('textgraft', 'pandas', 'pyarrow', 'scikit-learn', *(['ray'] if workers else []))
+    if not args.no_record: print(record('scale', figures, packages))
 
 
 if __name__ == '__main__': main()

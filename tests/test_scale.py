@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 from textgraft.library import scale
 from textgraft.library.scale import predict_dataset, read_blocks
@@ -256,6 +257,12 @@ def test_without_ray_the_message_says_what_to_install(tmp_path, rows, monkeypatc
     with pytest.raises(ImportError, match=r'textgraft\[scale\]'): ask(tmp_path, engine='ray')
 
 
+def test_more_workers_than_cores_are_refused_not_waited_for():
+    cluster = SimpleNamespace(cluster_resources=lambda: dict(CPU=4.))
+    with pytest.raises(ValueError, match='5 workers, and Ray knows 4 cores'):
+        scale._team(cluster, Lengths(), 'text', 5)
+
+
 class Mortal(Lengths):
     "Kills its worker in the middle of a block, so many times"
     def __init__(self, folder, times):
@@ -272,11 +279,10 @@ class Mortal(Lengths):
 
 
 @pytest.fixture
-def on_ray(tmp_path, rows, monkeypatch):
-    "Two workers, which find this file"
-    pytest.importorskip('ray', reason="pip install 'textgraft[scale]'")
-    paths = [os.path.dirname(__file__), os.environ.get('PYTHONPATH', '')]
-    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(filter(None, paths)))
+def on_ray(tmp_path, rows):
+    "Two workers; they are sent the classes of this file, which they could not import"
+    ray = pytest.importorskip('ray', reason="pip install 'textgraft[scale]'")
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     def run(model):
         try: return ask(tmp_path, model, engine='ray', workers=2)
         except OSError as error:

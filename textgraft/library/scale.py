@@ -244,10 +244,15 @@ def _start_ray(address, workers):
 def _team(ray, ask, text, workers):
     "Workers, each with the model; one that dies is started again, with its block"
     there = ray.cluster_resources()
-    gpus = int(there.get('GPU', 0))
-    options = dict(num_cpus=1, num_gpus=1 if gpus else 0, max_restarts=-1, max_task_retries=3)
+    cores, gpus = (int(there.get(kind, 0)) for kind in ('CPU', 'GPU'))
+    n = workers or gpus or cores
+    if not 0 < n <= cores: # Ray would wait for one more machine
+        raise ValueError(f'{n} workers, and Ray knows {cores} cores: each worker takes one')
+    per_gpu = -(-n//gpus) if gpus else 1
+    share = 10_000//per_gpu/10_000 if gpus else 0 # Ray takes four digits
+    options = dict(num_cpus=1, num_gpus=share, max_restarts=-1, max_task_retries=3)
     remote, shared = ray.remote(_Worker).options(**options), ray.put(ask)
-    return [remote.remote(shared, text) for _ in range(workers or gpus or int(there['CPU']))]
+    return [remote.remote(shared, text) for _ in range(n)]
 
 def _next_result(ray, waiting):
     "The first block that is done, and the worker that did it"

@@ -228,7 +228,7 @@ def fit_resumable(
 )->Learner: # The same learner, trained; its recorder holds the figures of all epochs
     "One-cycle training that goes on from its checkpoint, and stops at a loss that is no number"
     if epochs < 1: raise ValueError(f'epochs={epochs}: at least one is needed')
-    file = check_writable(file) if file else None
+    if file: file = from_first(lambda: check_writable(file))
     if not is_first(): quiet(learn)
     share_weights(learn.model)
     with own_randomness(learn.dls.train.seed):
