@@ -223,7 +223,10 @@ def _here(ask, text, jobs):
 
 class _Worker:
     "Keeps the model between blocks"
-    def __init__(self, ask, text): self.ask, self.text = ask, text
+    def __init__(self, shared, text):
+        import ray
+        self.ask, self.text = ray.get(shared[0]), text
+
     def block(self, name, table): return name, *answer_block(self.ask, table, self.text)
 
 def _start_ray(address, workers):
@@ -234,15 +237,15 @@ def _start_ray(address, workers):
     import ray
     if ray.is_initialized(): return ray, False
     local = {} if address else dict(num_cpus=workers, include_dashboard=False)
-    try: ray.init(address=address, log_to_driver=False, **local)
+    try: ray.init(address=address, log_to_driver=False, logging_level='ERROR', **local)
     except Exception as error: # Ray has no class of its own for this
         ray.shutdown()
         where = f'at {address}' if address else 'here (a busy machine?)'
         raise OSError(f'Ray did not start {where}: {error}') from error
     return ray, True
 
-def _team(ray, ask, text, workers):
-    "Workers, each with the model; one that dies is started again, with its block"
+def _team(ray, shared, text, workers):
+    "Workers; one that dies is started again, with its block"
     there = ray.cluster_resources()
     cores, gpus = (int(there.get(kind, 0)) for kind in ('CPU', 'GPU'))
     n = workers or gpus or cores
@@ -251,8 +254,8 @@ def _team(ray, ask, text, workers):
     per_gpu = -(-n//gpus) if gpus else 1
     share = 10_000//per_gpu/10_000 if gpus else 0 # Ray takes four digits
     options = dict(num_cpus=1, num_gpus=share, max_restarts=-1, max_task_retries=3)
-    remote, shared = ray.remote(_Worker).options(**options), ray.put(ask)
-    return [remote.remote(shared, text) for _ in range(n)]
+    remote = ray.remote(_Worker).options(**options)
+    return [remote.remote([shared], text) for _ in range(n)] # in a list: fetched by the worker
 
 def _next_result(ray, waiting):
     "The first block that is done, and the worker that did it"
@@ -268,7 +271,8 @@ def _on_ray(ask, text, jobs, address=None, workers=None):
     "Blocks to workers as they become free"
     ray, ours = _start_ray(address, workers)
     try:
-        free, waiting = _team(ray, ask, text, workers)*2, {}
+        shared = ray.put(ask) # held until the end: a worker that is started again needs it, too
+        free, waiting = _team(ray, shared, text, workers)*2, {}
         for name, table in jobs:
             if not free:
                 result, worker = _next_result(ray, waiting)
