@@ -279,11 +279,10 @@ class Mortal(Lengths):
 
 
 @pytest.fixture
-def on_ray(tmp_path, rows, monkeypatch):
+def on_ray(tmp_path, rows):
     "Two workers; they are sent the classes of this file, which they could not import"
     ray = pytest.importorskip('ray', reason="pip install 'textgraft[scale]'")
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    monkeypatch.setenv('RAY_agent_register_timeout_ms', '120000') # other tests run beside this one
     def run(model):
         try: return ask(tmp_path, model, engine='ray', workers=2)
         except OSError as error:
