@@ -3,11 +3,11 @@
     python -m bench.decoder_imdb --data imdb.tar.xz [--test 400] [--draws 5] [--no-record]
 
 Of each review the first and the last 60 tokens are read. Without a label: which words the decoder
-expects after 'This movie is', with their bias measured on 200 training reviews whose labels are not
-read or, beside it, on prompts without content. With labels: a logistic regression on the
-last token's state, from other labels in each draw; TF-IDF learns from the same ones. A model of the
-web may have met IMDB's reviews in its training, so the same is done on generated reviews, which it
-cannot have met. GPT-2 stands beside it where it can be loaded.
+expects after 'My verdict: this film is', with their bias measured on 200 training reviews whose
+labels are not read or, beside it, on prompts without content. With labels: a logistic regression on
+the last token's state, from other labels in each draw; TF-IDF learns from the same ones. A model of
+the web may have met IMDB's reviews in its training, so the same is done on generated reviews, which
+it cannot have met. GPT-2 stands beside it where it can be loaded.
 """
 import argparse
 import time
@@ -45,7 +45,7 @@ def without_labels(name, corpus):
 def from_states(name):
     "Last token's state and logistic regression"
     return make_pipeline(DecoderStates(name), StandardScaler(),
-        LogisticRegression(C=.01, max_iter=1000))
+        LogisticRegression(C=.003, max_iter=1000))
 
 
 def with_labels(learner, corpus, n_labels, draws):

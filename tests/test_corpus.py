@@ -12,7 +12,7 @@ from pathlib import Path
 import textgraft.library.fastai_fixes
 from textgraft import corpus as chapter
 from textgraft.corpus import Corpus, imdb
-from textgraft.course.reviews import load_corpus, small_reviews
+from textgraft.course.reviews import load_corpus, reading_corpus, small_reviews
 from textgraft.course.settings import CPU
 from textgraft.library.inputs import as_labels, as_texts, class_names
 from textgraft.library.splits import choose_test_rows, class_sizes, same_text, sample_table
@@ -721,6 +721,18 @@ def test_load_corpus_keeps_the_part_of_an_archive(tmp_path, monkeypatch):
     assert len(list(cfg.stages.iterdir())) == 3 # another archive under the same name
     folder = cfg.changed(data=write(tmp_path/'own', files), stages=tmp_path/'other')
     pd.testing.assert_frame_equal(load_corpus(folder).train, first.train)
+
+
+@pytest.mark.filterwarnings('ignore:.*also stand in the test part')
+@pytest.mark.parametrize('telegrams', [None, 10])
+def test_a_course_reads_no_test_text(tmp_path, telegrams):
+    more = {f'train/{label}/{n}.txt': f'{label} {n}' for label in ('neg', 'pos') for n in '34'}
+    files = layout(train__pos__9='Fine.', unsup__9='Fine.') | more
+    cfg = CPU.changed(train=4, test=2, unlabelled=1, stages=tmp_path, telegrams=telegrams)
+    for data in (write(tmp_path/'own', files), pack(tmp_path/'own.tgz', files)):
+        corpus = reading_corpus(cfg.changed(data=data))
+        read = {*corpus.train.text, *corpus.unlabelled.text}
+        assert len(read) == 5 and not read & set(corpus.test.text)
 
 
 def test_imdb_is_counted(tmp_path, monkeypatch):

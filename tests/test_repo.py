@@ -175,6 +175,27 @@ def test_gate_looks_at_sources(cells, fault, tmp_path):
     assert any(fault in line for line in found) if fault else not found
 
 
+@pytest.mark.parametrize('n_cells, n_words, run, fault', [
+    (40, 2000, 1, None),
+    (41, 1000, 1, '41 cells of code before the exercises, not 40'),
+    (40, 2040, 1, '51.0 words for each cell of code, not 50'),
+    (40, 1000, 4, '4 cells of code without a word between them, not 3'),
+])
+def test_gate_keeps_chapters_short(n_cells, n_words, run, fault, tmp_path):
+    text, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    each = n_words//n_cells
+    cells = [cell for _ in range(n_cells - run) for cell in (text('word '*each), code('1'))]
+    cells += [text('word '*each*run), *[code('1') for _ in range(run)]]
+    after = [text('## Exercises\n' + 'word '*5000), code('1'), code('1')]
+    nb = nbformat.v4.new_notebook(cells=cells + after)
+    assert list(gate.lesson_faults(nb)) == ([fault] if fault else [])
+    path = tmp_path/'07_long.ipynb' # a number makes a chapter
+    nbformat.write(nb, path)
+    assert not fault or fault in list(gate.faults(path, nb))
+    nbformat.write(nb, tmp_path/'room.ipynb')
+    assert fault not in list(gate.faults(tmp_path/'room.ipynb', nb))
+
+
 PLAIN = '<IPython.core.display.HTML object>'
 
 

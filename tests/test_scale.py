@@ -191,9 +191,12 @@ def test_a_full_disk_is_an_error_and_the_next_run_goes_on(tmp_path, rows, monkey
 
 
 SLOW = '''
+import signal
 import sys
 from pathlib import Path
 from test_scale import Lengths, ask
+# who is started in the background by a shell has been told to ignore Ctrl-C
+signal.signal(signal.SIGINT, signal.default_int_handler)
 print('ready', flush=True)
 ask(Path(sys.argv[1]), Lengths(.05))
 '''
@@ -260,7 +263,7 @@ def test_without_ray_the_message_says_what_to_install(tmp_path, rows, monkeypatc
 def test_more_workers_than_cores_are_refused_not_waited_for():
     cluster = SimpleNamespace(cluster_resources=lambda: dict(CPU=4.))
     with pytest.raises(ValueError, match='5 workers, and Ray knows 4 cores'):
-        scale._team(cluster, Lengths(), 'text', 5)
+        scale._team(cluster, 5)
 
 
 class Mortal(Lengths):

@@ -83,6 +83,7 @@ def learn_merges(
     known = sorted(set(''.join(counts)))
     merges = []
     while len(merges) < n and (pairs := _count_pairs(words, counts)):
+        # Of equally frequent pairs the one whose parts were known first wins.
         def weight(pair): return pairs[pair], *(-known.index(piece) for piece in pair)
         best = max(pairs, key=weight)
         merges.append(best)
@@ -121,8 +122,11 @@ def new_gpt2(
         raise ValueError(f'width {width} cannot be shared by {heads} heads: '
             f'take a multiple of {heads}')
     end = tokenizer.eos_token_id
+    # A narrow model starts from larger weights, or its signals are too weak to learn from.
+    # GPT-2's activation under the name by which PyTorch computes it in one go.
     config = GPT2Config(vocab_size=len(tokenizer), initializer_range=0.02*(768/width)**0.5,
-        bos_token_id=end, eos_token_id=end, resid_pdrop=0., embd_pdrop=0., attn_pdrop=0., **sizes)
+        activation_function='gelu_pytorch_tanh', bos_token_id=end, eos_token_id=end,
+        resid_pdrop=0., embd_pdrop=0., attn_pdrop=0., **sizes)
     with own_randomness(seed): model = GPT2LMHeadModel(config)
     return Decoder(tokenizer, model.to(device or pick_device()))
 
@@ -130,9 +134,9 @@ def new_gpt2(
 def lm_blocks(
     texts:list[str], # Documents
     tokenizer:GPT2Tokenizer, # How to cut them
-    context:int, # Tokens in a block
-)->tuple[torch.Tensor,torch.Tensor]: # `x` and `y`, each blocks x context
-    "One stream of all documents, cut into blocks; `y` is `x` moved one token ahead"
+    context:int, # Tokens in a piece
+)->tuple[torch.Tensor,torch.Tensor]: # `x` and `y`, each pieces x context
+    "One stream of all documents, cut into pieces; `y` is `x` moved one token ahead"
     end = tokenizer.eos_token_id
     documents = tokenizer(as_texts(texts)).input_ids
     stream = torch.tensor([i for ids in documents for i in [end, *ids]])
@@ -152,9 +156,9 @@ def train_gpt2(
     texts:list[str], # What to learn from
     valid:list[str], # What to measure on after each epoch
     steps:int, # About how many batches to learn from
-    bs:int=16, # Blocks in a batch
+    bs:int=16, # Pieces in a batch
     lr:float=1e-2, # Highest learning rate
-    seed:int=42, # Order of the blocks
+    seed:int=42, # Order of the pieces
 )->Learner: # Its table shows loss and perplexity
     "Train a decoder with fastai"
     for name, value in dict(steps=steps, bs=bs).items(): check_whole(name, value)
@@ -244,26 +248,6 @@ def surprise(self:Decoder,
     texts = as_texts([text], 'text')
     bits = self.bits(texts, stride)[0]
     return self.tokens(self.ids(texts)[0]).assign(bits=bits)
-
-# %% ../nbs/05_gpt2.ipynb #5afffd57
-@patch
-def perplexity(self:Decoder,
-    texts:str|list[str], # What to judge
-    stride:int|None=None, # How far the window moves over a long text; None: half the context
-)->float: # 1: all was foreseen
-    "Among how many equally likely tokens the model seems to choose, on average"
-    bits = np.concatenate(self.bits(texts, stride))
-    return float(2**bits.mean())
-
-@patch
-def bits_per_character(self:Decoder,
-    texts:str|list[str], # What to judge
-    stride:int|None=None, # How far the window moves over a long text; None: half the context
-)->float: # Comparable between vocabularies
-    "How many bits a character of these texts costs the model, on average"
-    texts = one_or_several(texts)
-    bits = np.concatenate(self.bits(texts, stride))
-    return float(bits.sum()/sum(map(len, texts)))
 
 # %% ../nbs/05_gpt2.ipynb #0f60c10c
 @patch

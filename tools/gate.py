@@ -3,7 +3,8 @@
     python tools/gate.py [NOTEBOOK ...]
 
 Broken rules are listed and make the exit status 1. A figure with a star is outside the range that
-we aim for; it fails nothing. "checks" is the share of lines in demonstration cells that are checks.
+we aim for; it fails nothing, but for the cells, words and longest run of a chapter, which is to be
+read in an evening. "checks" is the share of lines in demonstration cells that are checks.
 """
 import ast
 import re
@@ -16,6 +17,7 @@ import stamp
 
 ROOT = Path(__file__).resolve().parent.parent
 AIM, MAX_LINES, MAX_KB = 25, 60, 200 # a line per parameter makes signatures long
+MAX_CELLS, MAX_WORDS, MAX_RUN = 40, 50, 3 # of a chapter, questions and exercises left out
 FORBIDDEN = {
     r'^\s*[%!]\s*pip': 'installs packages',
     r'\bos\.(environ|getenv|chdir)|\bchdir\(': 'touches the environment or the working folder',
@@ -24,8 +26,8 @@ FORBIDDEN = {
         'silences warnings that it does not name',
     r'google\.colab': 'asks for Colab: only the stamped cell does',
 }
-# The places that do: settings, where models lie, what other processes and engines are told.
-MAY = dict.fromkeys(['settings', 'runner', 'smollm', 'scale', 'distributed'],
+# The places that do: settings, where models lie, what an engine is told.
+MAY = dict.fromkeys(['settings', 'runner', 'smollm', 'scale'],
                     'touches the environment or the working folder')
 MACHINE = re.compile(r'(?<![\w.:/])/(home|root|tmp|work|Users|private)/[\w.-]+'
                      r'|\b[A-Z]:\\\\?(Users|Windows|Temp)\b')
@@ -163,6 +165,22 @@ def cell_faults(cell, stem):
         if MAY.get(stem) != what and re.search(pattern, cell.source, re.MULTILINE): yield what
 
 
+def extent(nb):
+    "Of a lesson: its cells of code, the words between them for each, the longest run without one"
+    cells = list(lesson(nb.cells))
+    n_code = sum(c.cell_type == 'code' for c in cells)
+    words = sum(len(prose(c.source).split()) for c in cells if c.cell_type == 'markdown')
+    return n_code, words/max(n_code, 1), longest_run(cells)
+
+
+def lesson_faults(nb):
+    "What makes a chapter too long to be read"
+    n_code, words, run = extent(nb)
+    if n_code > MAX_CELLS: yield f'{n_code} cells of code before the exercises, not {MAX_CELLS}'
+    if words > MAX_WORDS: yield f'{words:.1f} words for each cell of code, not {MAX_WORDS}'
+    if run > MAX_RUN: yield f'{run} cells of code without a word between them, not {MAX_RUN}'
+
+
 def faults(path, nb):
     "The rules that a notebook breaks"
     code = [c for c in nb.cells if c.cell_type == 'code']
@@ -170,6 +188,7 @@ def faults(path, nb):
     yield from opening(nb.cells)
     yield from output_faults(nb)
     yield from path_faults(nb.cells)
+    if stamp.is_chapter(path): yield from lesson_faults(nb)
     if stamp.is_chapter(path) and not any(c.outputs for c in code):
         yield 'no outputs: run it with "textgraft run --inplace"'
     for number, cell in enumerate(code, start=1):
@@ -216,14 +235,14 @@ def measures(path, nb):
     cells = list(lesson(nb.cells))
     code = [c for c in cells if c.cell_type == 'code']
     counts = sorted(len(lines(c)) for c in code) or [0]
-    words = sum(len(prose(c.source).split()) for c in cells if c.cell_type == 'markdown')
+    n_code, words, run = extent(nb)
     figures = [ # value, lowest and highest that we aim for
-        (len(code), 0, 40),
+        (n_code, 0, MAX_CELLS),
         (statistics.median(counts), 2, 6),
         (counts[int(.9*(len(counts)-1))], 0, 12),
         (counts[-1], 0, AIM),
-        (words/max(len(code), 1), 25, 50),
-        (longest_run(cells), 0, 3),
+        (words, 25, MAX_WORDS),
+        (run, 0, MAX_RUN),
         (check_share(code), 0, 20 if stamp.is_chapter(path) else 100),
         (path.stat().st_size/1000, 0, MAX_KB),
     ]

@@ -26,7 +26,7 @@ def _answers(what, place=0):
             try: return check(*args, **kwargs)
             except Exception as error:
                 return (f'wrong: expected {what}, and your answer, {given[place]!r:.60}, ends in '
-                    f'{type(error).__name__}: {error}')
+                    f'{type(error).__name__}: {error!s:.200}')
         return checked
     return decorate
 

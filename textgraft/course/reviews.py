@@ -52,6 +52,12 @@ def small_reviews(
     return Corpus('generated reviews', parts[0], parts[1], parts[2][['text']])
 
 # %% ../../nbs/course/reviews.ipynb #a65027fc
+def _whole(cfg):
+    "All reviews, without what would be known before the test"
+    whole = imdb() if cfg.data is None else Corpus.from_folder(cfg.data, on_overlap='keep')
+    parts = dict(test=whole.test, unlabelled=whole.unlabelled, name=whole.name)
+    return Corpus.from_df(whole.train, on_overlap='drop', **parts)
+
 def load_corpus(
     cfg:Settings, # Where the reviews come from and how many are taken
 )->Corpus: # The same one in every chapter
@@ -59,12 +65,11 @@ def load_corpus(
     wanted = dict(train=cfg.train, test=cfg.test, unlabelled=cfg.unlabelled, seed=cfg.seed)
     if cfg.data is None and cfg.name == 'small':
         return small_reviews(cfg.train, cfg.test, cfg.unlabelled, cfg.seed)
-    if cfg.data is None: return imdb().sample(**wanted)
-    if cfg.data.is_dir(): return Corpus.from_folder(cfg.data).sample(**wanted)
+    if cfg.data is None or cfg.data.is_dir(): return _whole(cfg).sample(**wanted)
     with open(cfg.data, 'rb') as archive: mark = hashlib.file_digest(archive, 'sha256')
-    mark.update(json.dumps(wanted).encode())
+    mark.update(json.dumps(wanted | {'on_overlap': 'drop'}).encode())
     kept = cfg.stages/f'corpus-{mark.hexdigest()[:16]}'
-    if not kept.exists(): Corpus.from_folder(cfg.data).sample(**wanted).save(kept)
+    if not kept.exists(): _whole(cfg).sample(**wanted).save(kept)
     return Corpus.load(kept)
 
 def reading_corpus(

@@ -40,7 +40,7 @@ def _as_number(
     "A number of any kind: Python's, NumPy's, an array of one"
     if isinstance(answer, (str, bytes, bool)): return None
     try: return float(answer)
-    except (TypeError, ValueError): return None
+    except Exception: return None # whatever it raises, it is no number
 
 def check_majority(
     train:list[str], # Labels of the training texts
@@ -82,7 +82,8 @@ def check_recipe(
     if not isinstance(recipe, Recipe):
         return f'wrong: expected a recipe, such as Recipe(agreement=1.), not {recipe!r:.60}'
     standard = asdict(Recipe())
-    changed = [name for name, value in asdict(recipe).items() if value != standard[name]]
+    changed = [name for name, value in asdict(recipe).items()
+               if not np.array_equal(value, standard[name])]
     if len(changed) != 1:
         return (f'wrong: expected one changed entry, not {len(changed)} {changed}; which of them '
                 'does it?')
@@ -121,6 +122,18 @@ def check_rule(
             'lists?')
 
 # %% ../../nbs/course/text_exercises.ipynb #d10de57b
+def _fault_of_tables(
+    corpus:Corpus, # A reader's
+)->str: # Empty if there is none
+    "What the tables of a corpus lack"
+    for name, columns in dict(train=['text', 'label'], test=['text', 'label'],
+                              unlabelled=['text']).items():
+        lacks = [column for column in columns if column not in getattr(corpus, name)]
+        if lacks: return f'a column {lacks[0]!r} in `{name}`: Corpus.from_df makes the tables'
+    kinds = {type(label).__name__ for label in corpus.train.label}
+    if len(kinds) > 1: return f'labels of one kind, not of {len(kinds)}: {sorted(kinds)}'
+    return ''
+
 def check_corpus(
     corpus:Corpus|None = None, # Yours
 )->str: # `passed`, `not attempted`, or what is wrong
@@ -128,6 +141,8 @@ def check_corpus(
     if corpus is None: return 'not attempted'
     if not isinstance(corpus, TableCorpus): # chapter 0 defines a `Corpus` of its own
         return f'wrong: expected what Corpus.from_folder returns, not a {type(corpus).__name__}'
+    fault = _fault_of_tables(corpus)
+    if fault: return f'wrong: expected {fault}'
     if len(corpus.classes) < 3: return f'wrong: expected three classes, not {corpus.classes}'
     counts = [part.label.value_counts().reindex(corpus.classes, fill_value=0)
               for part in (corpus.train, corpus.test)]
@@ -151,7 +166,7 @@ def _as_list(
     "A list, tuple or array as a list"
     if isinstance(answer, (str, bytes, dict, set)): return None
     try: return list(answer)
-    except TypeError: return None
+    except Exception: return None # whatever it raises, it is no sequence
 
 def _as_whole_numbers(
     answer:object, # What a reader gave as numbers
@@ -347,6 +362,7 @@ def _fault_of_batches(
     "What an epoch lacks"
     texts = sorted(np.concatenate(batches).tolist()) if batches else []
     if texts != list(range(len(lens))): return 'each text once in an epoch'
+    if not all(map(len, batches)): return 'at least one text in each batch'
     largest = max(map(len, batches))
     if largest > bs: return f'at most {bs} texts in a batch, not {largest}'
     if any((np.diff(lens[batch]) > 0).any() for batch in batches):

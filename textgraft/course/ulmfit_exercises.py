@@ -41,14 +41,15 @@ def _hint_for(
 def _numbers(answer):
     "An answer as an array of numbers; None: it is something else"
     try: return np.asarray(answer, dtype=float)
-    except (TypeError, ValueError, RuntimeError): return None
+    except Exception: return None # whatever it raises, it is no number
 
 def _call(mine, *given):
     "What the reader's function answers, and what is wrong with it: one of the two is None"
     if not callable(mine): return None, f'wrong: expected a function, not {mine!r:.60}'
     try: return mine(*given), None
     except Exception as error: # whatever a reader's function may raise
-        return None, f'wrong: expected an answer, but {type(error).__name__} was raised: {error}'
+        return None, ('wrong: expected an answer, but '
+            f'{type(error).__name__} was raised: {error!s:.200}')
 
 # %% ../../nbs/course/ulmfit_exercises.ipynb #850b005a
 def check_perplexity(
@@ -165,6 +166,9 @@ def check_head_start(
         return f'wrong: expected the {len(vocab)} words of `vocab`: begin with carry_over'
     start, known = carry_over(general, vocab), [word in general.vocab for word in vocab.tokens]
     was, now = arrays_of(start.model), arrays_of(mine.model)
+    shapes = [{name: array.shape for name, array in arrays.items()} for arrays in (was, now)]
+    if shapes[0] != shapes[1]:
+        return 'wrong: expected the network of `general`, not one of another size: carry_over'
     for name in was:
         same = slice(None) if 'rnns' in name else known
         kept = np.allclose(was[name][same], now[name][same], atol=1e-6)
@@ -367,11 +371,14 @@ def check_labels(
         labelled = corpus.sample(train=n_labels//5, seed=seed).train
         model, problem = _call(mine, labelled, list(others))
         if problem: return problem
-        if not hasattr(model, 'score'):
+        if not hasattr(model, 'predict'):
             return f'wrong: expected a classifier, not {model!r:.60}: is there a `return`?'
-        got, problem = _call(model.score, corpus.test.text, corpus.test.label)
+        answers, problem = _call(model.predict, corpus.test.text)
         if problem: return problem
-        reached.append(got)
+        answers, right = np.asarray(answers, dtype=object), corpus.test.label.to_numpy(object)
+        if answers.shape != right.shape:
+            return f'wrong: expected {len(right)} labels from `predict`, one for each text'
+        reached.append((answers == right).mean())
     few, many = (np.mean(_plain_accuracies(lm, corpus, n)) for n in (n_labels//5, n_labels))
     goal, got = few + max(.25*(many - few), .002), np.mean(reached)
     if got >= goal: return 'passed'

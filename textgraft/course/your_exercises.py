@@ -22,7 +22,7 @@ def _as_numbers(
     "The numbers of an answer, whatever holds them"
     if isinstance(answer, dict): answer = list(answer.values())
     try: numbers = np.asarray(answer, dtype=float).ravel()
-    except (TypeError, ValueError): return None
+    except Exception: return None # whatever it raises, it is no number
     return numbers if np.isfinite(numbers).all() else None
 
 # %% ../../nbs/course/your_exercises.ipynb #matrix

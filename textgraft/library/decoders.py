@@ -297,6 +297,26 @@ def bits(self:Decoder,
         for text in windows]
     return [text[n_start:] for text in joined]
 
+# %% ../../nbs/library/decoders.ipynb #9d5e0d12
+@patch
+def perplexity(self:Decoder,
+    texts:str|list[str], # What to judge
+    stride:int|None=None, # How far the window moves over a long text; None: half the window
+)->float: # 1: all was foreseen
+    "Among how many equally likely tokens the model seems to choose, on average"
+    bits = np.concatenate(self.bits(texts, stride))
+    return float(2**bits.mean())
+
+@patch
+def bits_per_character(self:Decoder,
+    texts:str|list[str], # What to judge
+    stride:int|None=None, # How far the window moves over a long text; None: half the window
+)->float: # Comparable between vocabularies
+    "How many bits a character of these texts costs the model, on average"
+    texts = one_or_several(texts)
+    bits = np.concatenate(self.bits(texts, stride))
+    return float(bits.sum()/sum(map(len, texts)))
+
 # %% ../../nbs/library/decoders.ipynb #9d5e0b02
 @patch
 def judged_row(self:Decoder,

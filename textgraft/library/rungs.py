@@ -21,6 +21,7 @@ from io import BytesIO
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from random import Random
 from zipfile import ZipFile
 
 from .inputs import as_texts, class_names
@@ -339,7 +340,8 @@ def _semantic_axes(texts, seed):
 
 def _spread(vectors, texts, enough=2000):
     "Vectors of texts, each number with mean 0 and spread 1 over all texts"
-    rows = vectors.fit(texts).transform(texts[:enough])
+    some = Random(0).sample(texts, min(enough, len(texts))) # the first ones may be of one class
+    rows = vectors.fit(texts).transform(some)
     return make_pipeline(vectors, StandardScaler().fit(rows))
 
 # %% ../../nbs/library/rungs.ipynb #f909b974
@@ -646,7 +648,7 @@ def decoder_no_label(given:Given):
 def decoder_states(given:Given)->Pipeline:
     "What a decoder has in mind at the end of a text, and a logistic regression"
     from textgraft.library.decoder_rungs import DecoderStates
-    regression = LogisticRegression(C=.01, max_iter=1000)
+    regression = LogisticRegression(C=.003, max_iter=1000)
     return make_pipeline(DecoderStates(), StandardScaler(), regression)
 
 OUR_TYPES += ['textgraft.library.decoder_rungs.' + name for name in ('ByWords', 'DecoderStates')]

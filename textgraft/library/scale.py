@@ -223,12 +223,14 @@ def _here(ask, text, jobs):
 
 class _Worker:
     "Keeps the model between blocks"
-    def __init__(self, shared, text):
+    ask = None
+
+    def block(self, shared, text, name, table):
         import ray
-        self.ask, self.text = ray.get(shared[0]), text
+        if self.ask is None: self.ask = ray.get(shared[0]) # the first block, also after a death
+        return name, *answer_block(self.ask, table, text)
 
-    def block(self, name, table): return name, *answer_block(self.ask, table, self.text)
-
+# %% ../../nbs/library/scale.ipynb #scale-workers
 def _start_ray(address, workers):
     "A connection; True if it is to be closed again"
     if find_spec('ray') is None:
@@ -244,7 +246,7 @@ def _start_ray(address, workers):
         raise OSError(f'Ray did not start {where}: {error}') from error
     return ray, True
 
-def _team(ray, shared, text, workers):
+def _team(ray, workers):
     "Workers; one that dies is started again, with its block"
     there = ray.cluster_resources()
     cores, gpus = (int(there.get(kind, 0)) for kind in ('CPU', 'GPU'))
@@ -255,7 +257,7 @@ def _team(ray, shared, text, workers):
     share = 10_000//per_gpu/10_000 if gpus else 0 # Ray takes four digits
     options = dict(num_cpus=1, num_gpus=share, max_restarts=-1, max_task_retries=3)
     remote = ray.remote(_Worker).options(**options)
-    return [remote.remote([shared], text) for _ in range(n)] # in a list: fetched by the worker
+    return [remote.remote() for _ in range(n)]
 
 def _next_result(ray, waiting):
     "The first block that is done, and the worker that did it"
@@ -272,14 +274,15 @@ def _on_ray(ask, text, jobs, address=None, workers=None):
     ray, ours = _start_ray(address, workers)
     try:
         shared = ray.put(ask) # held until the end: a worker that is started again needs it, too
-        free, waiting = _team(ray, shared, text, workers)*2, {}
+        free, waiting = _team(ray, workers)*2, {}
         for name, table in jobs:
             if not free:
                 result, worker = _next_result(ray, waiting)
                 free.append(worker)
                 yield result
             worker = free.pop(0)
-            waiting[worker.block.remote(name, table)] = name, worker
+            # in a list a reference is passed on as it is, and fetched once for each worker
+            waiting[worker.block.remote([shared], text, name, table)] = name, worker
         while waiting: yield _next_result(ray, waiting)[0]
     finally:
         if ours: ray.shutdown()

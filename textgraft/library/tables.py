@@ -81,6 +81,7 @@ def open_csv(
     path:Path, # A file, compressed or not
     columns:tuple = (), # Names of columns that have to be there
     encoding:str = 'utf-8', # How it is written
+    sep:str|None = None, # What stands between two cells; None: see the first line
 )->tuple[io.TextIOWrapper, str]: # Its text, and what stands between two cells
     "A table of text, unpacked while it is read"
     # the mark that some programs write in front belongs to no name
@@ -89,7 +90,7 @@ def open_csv(
         raw = io.BufferedReader(Unpacked(path))
         return io.TextIOWrapper(raw, encoding=codec, newline='')
     with opened() as text: header = text.readline().rstrip('\r\n')
-    return opened(), _separator(header, columns, _table_suffix(path))
+    return opened(), sep or _separator(header, columns, _table_suffix(path))
 
 def _read_csv(
     path:Path, # A file, compressed or not
@@ -98,10 +99,9 @@ def _read_csv(
     sep:str|None, # What stands between two cells; None: see the first line
 )->pd.DataFrame: # Strings, empty where a cell is empty
     "Read a table of text"
-    text, found = open_csv(path, columns, encoding)
+    text, sep = open_csv(path, columns, encoding, sep)
     with text:
-        return pd.read_csv(text, sep=sep or found, dtype=str, keep_default_na=False,
-                           na_filter=False)
+        return pd.read_csv(text, sep=sep, dtype=str, keep_default_na=False, na_filter=False)
 
 # %% ../../nbs/library/tables.ipynb #files-read-table
 def _read_parquet(
