@@ -1,11 +1,13 @@
 """Tables in blocks, from ten thousand texts on: does a text cost the same, does memory stay flat?
 
     python -m bench.scale [--texts 10000 100000 1000000] [--workers 1 2] [--no-record]
+                          [--kept runs.jsonl]
 
 Generated reviews, each with a number of its own at its end, as parquet: answered by NB word pairs,
 and cut into tokens, by one process and by Ray with so many workers (left out where it is not
 installed). Each run is a fresh process. Memory is the most that a process held (VmHWM): the one
-that reads and writes, and the largest worker. What it takes to start is measured on ten texts.
+that reads and writes, and the largest worker. What it takes to start is measured on ten texts. With
+--kept each run is written to a file when it ends, and a run that stands there is not repeated.
 """
 import argparse
 import json
@@ -75,18 +77,27 @@ def one_run(folder, task, n, workers):
                           worker_mb=max(found))))
 
 
+def engine_name(workers):
+    "As it stands in the table"
+    return f'Ray, {workers} worker{"s"*(workers > 1)}' if workers else 'one process'
+
+
 def measured(folder, task, n, workers, tokens):
     "One run in a fresh process, as a row of the table"
     command = [sys.executable, '-m', 'bench.scale', '--run', str(folder), task, str(n),
                str(workers)]
     said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    engine = f'Ray, {workers} worker{"s"*(workers > 1)}' if workers else 'one process'
-    row = dict(task=task, engine=engine, texts=n, **json.loads(said.splitlines()[-1]))
+    row = dict(task=task, engine=engine_name(workers), texts=n, **json.loads(said.splitlines()[-1]))
     seconds = row['seconds']
     row |= dict(texts_per_second=n/seconds, tokens_per_second=n*tokens/seconds,
                 microseconds_per_text=1e6*seconds/n)
     print(row, flush=True)
     return row
+
+
+def runs_of(kept):
+    "What has been measured so far"
+    return [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
 
 
 def growth(rows, workers):
@@ -115,6 +126,7 @@ def arguments():
     parser.add_argument('--texts', type=int, nargs='+', default=[10_000, 100_000, 1_000_000])
     parser.add_argument('--workers', type=int, nargs='*', default=[1, 2])
     parser.add_argument('--tasks', nargs='+', default=['scoring', 'tokenizing'])
+    parser.add_argument('--kept', type=Path, help='file of runs, to go on after an interruption')
     parser.add_argument('--no-record', action='store_true', help='print only')
     parser.add_argument('--run', nargs=4, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -131,15 +143,20 @@ def main():
     cut = Tokenizer('en')([f'{review} 1' for review in reviews])
     tokens = sum(map(len, cut))/len(cut)
     workers = args.workers if find_spec('ray') else []
-    rows = []
+    wanted = [(n, task, each) for n in [FEW, *args.texts] for task in args.tasks
+              for each in [0, *workers]]
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
+        kept = args.kept or folder/'runs.jsonl'
         TextModel(fitted, 'NB word pairs').save(folder/'model')
-        for n in [FEW, *args.texts]:
-            write_texts(folder/f'{n}.parquet', reviews, n)
-            rows += [measured(folder, task, n, each, tokens)
-                     for task in args.tasks for each in [0, *workers]]
-            (folder/f'{n}.parquet').unlink()
+        done = {(row['texts'], row['task'], row['engine']) for row in runs_of(kept)}
+        for n, task, each in wanted:
+            if (n, task, engine_name(each)) in done: continue
+            table = folder/f'{n}.parquet'
+            if not table.exists(): write_texts(table, reviews, n)
+            row = measured(folder, task, n, each, tokens)
+            with kept.open('a') as lines: lines.write(json.dumps(row) + '\n')
+        rows = runs_of(kept)
     figures = dict(tokens_per_text=tokens, runs=rows, growth=growth(rows, workers))
     print(pd.DataFrame(rows).round(2).to_string(), pd.DataFrame(figures['growth']), sep='\n')
     packages = ('textgraft', 'pandas', 'pyarrow', 'scikit-learn', *(['ray'] if workers else []))
