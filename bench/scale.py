@@ -6,11 +6,13 @@
 Generated reviews, each with a number of its own at its end, as parquet: answered by NB word pairs,
 and cut into tokens, by one process and by Ray with so many workers (left out where it is not
 installed). Each run is a fresh process. Memory is the most that a process held (VmHWM): the one
-that reads and writes, and the largest worker. What it takes to start is measured on ten texts. With
---kept each run is written to a file when it ends, and a run that stands there is not repeated.
+that reads and writes, and the largest worker. What it takes to start is measured on ten texts; it
+varies by seconds, so the speed once started is taken from the times at which blocks were written.
+With --kept each run is written to a file when it ends, and one that stands there is not repeated.
 """
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -59,6 +61,15 @@ def watch_workers(found, seconds=.5):
         time.sleep(seconds)
 
 
+def speed_once_started(out, workers):
+    "Texts a second after each worker's first block; None where there are no more blocks"
+    written = sorted((file.stat().st_mtime, pq.ParquetFile(file).metadata.num_rows)
+                     for file in out.glob('*.parquet'))
+    firsts = max(workers, 1)
+    if len(written) <= firsts: return None
+    return sum(n for _, n in written[firsts:])/(written[-1][0] - written[firsts - 1][0])
+
+
 def one_run(folder, task, n, workers):
     "Work through a table in this process; print seconds and memory"
     found = [0.]
@@ -73,8 +84,9 @@ def one_run(folder, task, n, workers):
         memory = most_memory(Path('/proc/self/status'))
         keys = pd.read_parquet(Path(out)/'out', columns=['key']).key
         assert keys.tolist() == list(range(n)) and done['texts'] == n
+        speed = speed_once_started(Path(out)/'out', workers)
     print(json.dumps(dict(seconds=seconds, own_cpu_seconds=cpu, own_mb=memory,
-                          worker_mb=max(found))))
+                          worker_mb=max(found), texts_per_second_once_started=speed)))
 
 
 def engine_name(workers):
@@ -100,24 +112,25 @@ def runs_of(kept):
     return [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
 
 
-def growth(rows, workers):
+def growth(rows):
     "Of a task and an engine: how cost and memory grow, and what workers bring at the largest size"
     found = {}
-    for task in dict.fromkeys(row['task'] for row in rows):
+    for task, engine in dict.fromkeys((row['task'], row['engine']) for row in rows):
         by = {(row['engine'], row['texts']): row for row in rows if row['task'] == task}
-        engines, sizes = (dict.fromkeys(keys) for keys in zip(*by))
-        least, most = sorted(sizes)[1], max(sizes)
-        alone = by['one process', most]['seconds']
-        for engine, n_workers in zip(engines, [1, *workers]):
-            few, small, large = (by[engine, n] for n in (FEW, least, most))
-            work = {row['texts']: row['seconds'] - few['seconds'] for row in (small, large)}
-            found[f'{task}: {engine}'] = dict(
-                seconds_to_start=few['seconds'],
-                cost_of_a_text_at_most_to_least=work[most]/most/(work[least]/least),
-                own_memory_at_most_to_least=large['own_mb']/small['own_mb'],
-                speed_beside_one_process=alone/large['seconds'],
-                efficiency=alone/large['seconds']/n_workers,
-                efficiency_once_started=alone/work[most]/n_workers)
+        sizes = sorted(n for name, n in by if name == engine)
+        few, small, large = (by[engine, n] for n in (FEW, sizes[1], sizes[-1]))
+        alone = by['one process', sizes[-1]]
+        workers = re.search(r'\d+', engine) # none where there is one process
+        n_workers = int(workers.group()) if workers else 1
+        speed = large['texts_per_second_once_started']
+        found[f'{task}: {engine}'] = dict(
+            seconds_to_start=few['seconds'],
+            cost_of_a_text_at_most_to_least=(
+                large['microseconds_per_text']/small['microseconds_per_text']),
+            own_memory_at_most_to_least=large['own_mb']/small['own_mb'],
+            speed_beside_one_process=alone['seconds']/large['seconds'],
+            efficiency=alone['seconds']/large['seconds']/n_workers,
+            efficiency_once_started=speed and speed/alone['texts_per_second']/n_workers)
     return found
 
 
@@ -157,7 +170,7 @@ def main():
             row = measured(folder, task, n, each, tokens)
             with kept.open('a') as lines: lines.write(json.dumps(row) + '\n')
         rows = runs_of(kept)
-    figures = dict(tokens_per_text=tokens, runs=rows, growth=growth(rows, workers))
+    figures = dict(tokens_per_text=tokens, runs=rows, growth=growth(rows))
     print(pd.DataFrame(rows).round(2).to_string(), pd.DataFrame(figures['growth']), sep='\n')
     packages = ('textgraft', 'pandas', 'pyarrow', 'scikit-learn', *(['ray'] if workers else []))
     if not args.no_record: print(record('scale', figures, packages))
