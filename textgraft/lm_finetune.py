@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from .batching import lm_dataloaders, pick_device
+from .library.distributed import from_first
 from .library.encoders import encoder_of
 from .library.fastai_fixes import mixed_precision
 from .library.ids_on_disk import TokenIds
@@ -321,6 +322,8 @@ def finetune(
     "Read more texts"
     given = dict(epochs=epochs, lr=lr, frozen_epochs=frozen_epochs, bs=bs, seq_len=seq_len,
                  sampled=sampled)
-    lm, ids, valid_ids, plan = _prepared(self, texts, valid, given, vectors, minutes, seed)
+    # Of several processes that train together the first one prepares.
+    lm, ids, valid_ids, plan = from_first(
+        lambda: _prepared(self, texts, valid, given, vectors, minutes, seed))
     finetune_lm(lm, ids, valid_ids, seed=seed, folder=folder, quiet=not verbose, bf16=bf16, **plan)
     return lm

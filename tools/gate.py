@@ -27,7 +27,7 @@ FORBIDDEN = {
     r'google\.colab': 'asks for Colab: only the stamped cell does',
 }
 # The places that do: settings, where models lie, what an engine is told.
-MAY = dict.fromkeys(['settings', 'runner', 'smollm', 'scale'],
+MAY = dict.fromkeys(['settings', 'runner', 'smollm', 'scale', 'distributed'],
                     'touches the environment or the working folder')
 MACHINE = re.compile(r'(?<![\w.:/])/(home|root|tmp|work|Users|private)/[\w.-]+'
                      r'|\b[A-Z]:\\\\?(Users|Windows|Temp)\b')

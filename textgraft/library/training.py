@@ -16,6 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import textgraft
+from textgraft.library.distributed import (
+    from_first,
+    is_first,
+    parallel_callbacks,
+    share_weights,
+)
 from .storage import check_writable, compare, fingerprint, write_whole
 
 import fastai.callback.schedule  # noqa: F401 (gives a Learner its fit_one_cycle)
@@ -193,8 +199,8 @@ def resume(
     about:dict, # What this run is
 )->list: # The figures of the epochs that are done
     "Bring weights, optimizer, random state and loader back to where the file was written"
-    if not Path(file).exists(): return []
-    saved = read_checkpoint(file)
+    saved = from_first(lambda: read_checkpoint(file) if Path(file).exists() else None)
+    if saved is None: return []
     lost = {'about', 'figures', 'model', 'hypers', 'state', 'loader', 'rng'} - saved.keys()
     if lost: raise ValueError(f'{file} lacks {", ".join(sorted(lost))}: delete it to start again')
     compare(saved['about'], about, file)
@@ -222,14 +228,17 @@ def fit_resumable(
 )->Learner: # The same learner, trained; its recorder holds the figures of all epochs
     "One-cycle training that goes on from its checkpoint, and stops at a loss that is no number"
     if epochs < 1: raise ValueError(f'epochs={epochs}: at least one is needed')
-    file = check_writable(file) if file else None
+    if file: file = from_first(lambda: check_writable(file))
+    if not is_first(): quiet(learn)
+    share_weights(learn.model)
     with own_randomness(learn.dls.train.seed):
         run = _about_run(learn, epochs, lr, about) if file else {}
         past = resume(learn, file, run) if file else []
         done, finite, new = len(past), Finite(), []
         if done < epochs:
-            checkpoint = [Checkpoint(file, run, past)] if file else []
-            learn.fit_one_cycle(epochs, lr, start_epoch=done, cbs=[finite, *checkpoint])
+            cbs = [finite, *parallel_callbacks()]
+            if file and is_first(): cbs.append(Checkpoint(file, run, past))
+            learn.fit_one_cycle(epochs, lr, start_epoch=done, cbs=cbs)
             new = list(learn.recorder.values[done:])
     if finite.trouble: raise ValueError(finite.explain(lr, file, earlier))
     learn.recorder.values = past + new
