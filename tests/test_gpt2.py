@@ -338,6 +338,24 @@ def test_other_kinds_stream_save_and_load(other, tmp_path):
     np.testing.assert_allclose(again.bits(TEXTS[0])[0], other.bits(TEXTS[0])[0], rtol=1e-4)
 
 
+def test_other_kinds_write_beyond_the_context(other):
+    "In steps of half the context, each from the end of what stands there; a mark ends it"
+    step = other.context//2
+    if step > 48: return # Bloom has no limit
+    text = 'the film'
+    for n in (step, step, 5):
+        text = other.generate(text, n, truncate=True, strip_space=False)
+    if '\ufffd' not in text: # of half characters each step may leave some to the next
+        assert other.generate_long('the film', 2*step + 5) == text
+    drawn = [other.generate_long('the film', 3*step, temperature=1., seed=1) for _ in range(2)]
+    assert drawn[0] == drawn[1] and drawn[0].startswith('the film')
+    mark = drawn[0][9:12]
+    ended = other.generate_long('the film', 3*step, stop=mark, temperature=1., seed=1)
+    assert ended.endswith(mark) and drawn[0].startswith(ended)
+    with pytest.raises(ValueError, match='max_new_tokens'): other.generate_long('the film', 0)
+    with pytest.raises(ValueError, match='empty'): other.generate_long(' ', 5)
+
+
 def test_other_kinds_judge(other):
     "Bits, scores and features are those of the model read plainly, text by text"
     texts, close = ['The film', TEXTS[1], 'A'], dict(rtol=2e-3, atol=1e-3)

@@ -584,6 +584,33 @@ def generate(self:Decoder,
     texts = [start + cut_at(text, stops, start) for start, text in zip(starts, new)]
     return texts[0] if isinstance(prompts, str) else texts
 
+# %% ../../nbs/library/decoders.ipynb #long
+@patch
+@delegates(Decoder.generate_ids)
+def generate_long(self:Decoder,
+    prompt:str, # One, of any length
+    max_new_tokens:int, # At most this many, also more than the context holds
+    stop:str|list[str]|None=None, # End where one of these appears
+    strip_space:bool=True, # Drop spaces at the end of the prompt?
+    seed:int|None=None, # The same seed samples the same text; None: another one each time
+    **kwargs
+)->str: # Prompt with its continuation
+    "Go on with a prompt beyond the context, whose beginning is forgotten step by step"
+    check_whole('max_new_tokens', max_new_tokens)
+    (text,), stops, step = _prompt_texts(prompt, strip_space), _stop_marks(stop), self.context//2
+    for start in range(0, max_new_tokens, step):
+        n = min(step, max_new_tokens - start)
+        options = dict(stop=stop, seed=None if seed is None else seed + start, truncate=True)
+        new, = self.generate_ids(text, n, strip_space=False, **options, **kwargs)
+        ended = len(new) < n or start + n == max_new_tokens
+        before = [*self.begin, *self.ids([text])[0]]
+        tries = [self.new_text(before, new[:n-k]) for k in range(1 if ended else 4)]
+        # half a character at the end is written once more
+        added = next((each for each in tries if not each.endswith('\ufffd')), tries[0])
+        text += cut_at(added, stops, text)
+        if ended or text.endswith(tuple(stops)): break
+    return text
+
 # %% ../../nbs/library/decoders.ipynb #a9018e51
 @contextmanager
 def _no_reports():

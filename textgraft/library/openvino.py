@@ -6,7 +6,9 @@
 __all__ = ['ENGINES', 'whole_rows', 'RequestCache', 'check_engine', 'to_openvino', 'engine_of']
 
 # %% ../../nbs/library/openvino.ipynb #ov-imports
+import sys
 import warnings
+from importlib import import_module
 from importlib.util import find_spec
 
 import numpy as np
@@ -42,6 +44,13 @@ def _keys_and_values(cache):
     if any(layer.is_sliding for layer in cache.layers):
         raise ValueError('it looks back through a window that slides, which is not traced')
     return [each for layer in cache.layers for each in (layer.keys, layer.values)]
+
+def _import_silently():
+    "Import OpenVINO without the package that reports it"
+    if 'openvino' in sys.modules or 'openvino_telemetry' in sys.modules: return
+    sys.modules['openvino_telemetry'] = None
+    try: import_module('openvino')
+    finally: del sys.modules['openvino_telemetry']
 
 def _traced(model):
     "The graph of one step: inputs, logits, and keys and values before and after it"
@@ -198,6 +207,7 @@ def _scores(model):
 
 def _compiled(model, int8):
     "The engine of a model"
+    _import_silently()
     from openvino import Core
     attention, level = model.config._attn_implementation, logging.get_verbosity()
     try:
