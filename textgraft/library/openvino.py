@@ -166,8 +166,8 @@ class _OnOpenVINO:
     def forward(self, input_ids=None, attention_mask=None, position_ids=None, past_key_values=None,
             use_cache=None, logits_to_keep=0, **others):
         own = past_key_values is None or isinstance(past_key_values, RequestCache)
-        asked = [name for name, value in others.items() if value not in (None, False)]
-        if input_ids is None or not own or set(asked) - {'return_dict'}:
+        asked = {name for name, value in others.items() if value is not None and value is not False}
+        if input_ids is None or not own or asked - {'return_dict'}:
             return super().forward(input_ids=input_ids, attention_mask=attention_mask,
                 position_ids=position_ids, past_key_values=past_key_values, use_cache=use_cache,
                 logits_to_keep=logits_to_keep, **others)
@@ -251,19 +251,20 @@ def to_openvino(
     if model.device.type != 'cpu' or model.dtype != torch.float32:
         raise ValueError(f'OpenVINO is for a model of float32 on the cpu, not for {model.dtype} on '
             f'{model.device.type}')
-    before = _scores(model)
-    try: model.engine = _compiled(model, int8)
+    if engine_of(model) != 'torch': raise ValueError('this model goes through OpenVINO already')
+    model.eval()
+    try: before, engine = _scores(model), _compiled(model, int8)
     except Exception as error:
         raise ValueError(f'a model of type {kind!r} does not go through OpenVINO, go on without: '
             f'{type(error).__name__}: {str(error).strip()[-200:]}') from error
-    usual, model.int8 = type(model), int8
+    usual, model.engine, model.int8 = type(model), engine, int8
     model.__class__ = type(usual.__name__, (_OnOpenVINO, usual), {})
     error = ((_scores(model) - before).norm()/before.norm()).item()
     if not error < (0.1 if int8 else 1e-3):
         model.__class__ = usual
         raise ValueError(f'a model of type {kind!r} changes on OpenVINO, go on without: its scores '
             f'differ by {error:.1%}')
-    return model.eval()
+    return model
 
 def engine_of(
     model:nn.Module, # Any
