@@ -161,7 +161,7 @@ class _Output:
         self.folder, self.model = Path(folder).expanduser(), about['model']
         self.blocks, self.notes, self.unreadable = {}, {}, []
         run = self.folder/'_run.json'
-        if self.folder.exists() and not self.folder.is_dir():
+        if self.folder.is_file():
             raise FileExistsError(f'{self.folder} is a file: choose the name of a folder')
         if run.exists(): compare(load_json(run, 'run'), about, run)
         elif self.folder.is_dir() and any(self.folder.iterdir()):

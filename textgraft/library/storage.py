@@ -278,7 +278,7 @@ def save_folder(
     "Files and their manifest, whole or not at all"
     folder = Path(folder).expanduser()
     config, about = _plain('config', config), _plain('about', about or {})
-    if folder.exists() and not folder.is_dir():
+    if folder.is_file(): # one look: another process may put its own folder there meanwhile
         raise FileExistsError(f'{folder} is a file: choose the name of a folder')
     def write(part):
         part.mkdir()
